@@ -3,6 +3,7 @@
 //! Only this module and its submodules know the booking core; for the rest of the gateway it is an
 //! upstream.
 
+mod acme_keeper;
 mod connections;
 mod database;
 mod events;
@@ -49,7 +50,7 @@ use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
 use crate::edge::serve::{Handover, ServeConfig, serve_all};
 use crate::figures::{GatewayReadiness, RoomFigures};
-use crate::front::Front;
+use crate::front::{BesideTls, Front};
 use crate::http::cookies::CookieForm;
 use crate::kept_keys::Known;
 use crate::key_teller::KeyTeller;
@@ -121,6 +122,7 @@ async fn run_with(
     children: &mut Children,
 ) -> Result<()> {
     let encryption = Encryption::of(config)?;
+    let beside_tls = acme_keeper::beside_tls(config, encryption.redirects.clone());
     let urls = listening.urls(config);
     let own_url = urls.tls.as_ref().unwrap_or(&urls.listen);
     let public_url = config.public_url.as_ref().unwrap_or(own_url);
@@ -136,7 +138,7 @@ async fn run_with(
         keys,
         surroundings,
         known,
-        public_url,
+        (public_url, beside_tls),
         payments,
         children,
     );
@@ -162,6 +164,7 @@ async fn run_with(
         room.tell(public_url);
     }
     service_manager::started();
+    acme_keeper::start(config, surroundings, &app.tasks)?;
     app.serve(opened, encryption, children).await
 }
 
@@ -234,7 +237,7 @@ impl App {
         keys: &Keys,
         surroundings: &Surroundings,
         known: Known,
-        public_url: &str,
+        (public_url, beside_tls): (&str, BesideTls),
         payments: Vec<PaymentConfig>,
         children: &Children,
     ) -> Result<Self> {
@@ -289,7 +292,7 @@ impl App {
             connections_per_place_max: config.connections_per_place_max,
             trusted_proxies: trusted_proxies(config),
             questions: config.questions,
-            redirects: config.tls.as_ref().is_some_and(|tls| tls.redirects),
+            beside_tls,
             page_policy: page_policy(&booking),
             request_ids: ids.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),

@@ -3,6 +3,7 @@
 //! Every setting is read as text and parsed here, not by the command-line parser, so that all
 //! problems are listed together, whatever the source of a setting.
 
+mod acme;
 mod check;
 mod checked;
 mod fraud;

@@ -18,10 +18,12 @@ use web::measure::{Measure, Route};
 use web::reader::Reader;
 use web::{Part, RequestId, RequestIds};
 
+use crate::acme::challenges::Challenges;
 use crate::edge::answering::{Answering, Peer};
 use crate::edge::client_ip::{ClientIp, TrustedProxies};
 use crate::edge::head;
 use crate::edge::presented::{Presented, ReadAs};
+use crate::edge::tls::Shown;
 use crate::edge::to_tls;
 use crate::gate::{Arrival, Gate};
 use crate::http::auth::{Door, FromProxy, Questions};
@@ -54,10 +56,20 @@ pub struct FrontParts {
     pub request_ids: RequestIds,
     /// Fans connect over HTTPS.
     pub is_secure: bool,
-    /// People who come without TLS are sent to where it is spoken.
-    pub redirects: bool,
+    /// What is answered because TLS is spoken beside the plain listener.
+    pub beside_tls: BesideTls,
     /// The origin of the gateway's own pages, as [`web::origin::origin_of`] returns it.
     pub public_origin: String,
+}
+
+/// What is answered because TLS is spoken beside the plain listener.
+#[derive(Clone, Debug, Default)]
+pub struct BesideTls {
+    /// People who come without TLS are sent to where it is spoken with this certificate, as soon as
+    /// there is one.
+    pub redirects: Option<Shown>,
+    /// What authorities find that look for us.
+    pub challenges: Option<Challenges>,
 }
 
 struct Shared {
@@ -96,6 +108,12 @@ impl Answering for Front {
         let shared = &*self.0;
         let (mut head, body) = request.into_parts();
         let id = shared.parts.request_ids.next_id();
+        if let Some(challenges) = &shared.parts.beside_tls.challenges
+            && let Some(mut answer) = challenges.answer(&head).await
+        {
+            web::request_id::finish(&mut answer, id);
+            return answer;
+        }
         let client = shared
             .parts
             .trusted_proxies
@@ -124,7 +142,9 @@ impl Answering for Front {
 impl Shared {
     /// Whether a person of this connection is sent to TLS. A proxy may have ended TLS itself.
     fn redirects(&self, peer: Peer) -> bool {
-        self.parts.redirects && !peer.is_encrypted && !self.is_proxy(peer)
+        let shown = self.parts.beside_tls.redirects.as_ref();
+        let speaks = shown.is_some_and(Shown::is_some);
+        speaks && !peer.is_encrypted && !self.is_proxy(peer)
     }
 
     fn is_proxy(&self, peer: Peer) -> bool {

@@ -218,7 +218,7 @@ fn read_or_make(path: &Path, make: impl FnOnce() -> String) -> Result<String> {
 
 /// Writes `text` atomically, readable by the owner only: a concurrent reader finds either the old
 /// or the new text.
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     let beside = path.with_extension("new");
     let write = || -> io::Result<()> {
         // A file left by a crash may have a wider mode.

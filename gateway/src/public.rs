@@ -14,7 +14,7 @@ use web::RequestIds;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
-use crate::front::{Front, FrontParts};
+use crate::front::{BesideTls, Front, FrontParts};
 use crate::gate::{Gate, InProcess};
 use crate::http::auth::Questions;
 use crate::http::cookies::CookieForm;
@@ -47,8 +47,8 @@ pub struct PublicParts {
     pub trusted_proxies: TrustedProxies,
     /// How other proxies ask about requests.
     pub questions: Questions,
-    /// People who come without TLS are sent to where it is spoken.
-    pub redirects: bool,
+    /// What is answered because TLS is spoken beside the plain listener.
+    pub beside_tls: BesideTls,
     /// The Content-Security-Policy of pages.
     pub page_policy: Arc<str>,
     /// Generates request ids.
@@ -119,7 +119,7 @@ impl PublicSide {
             questions: made_of.questions,
             request_ids: made_of.request_ids,
             is_secure: made_of.cookies.is_secure,
-            redirects: made_of.redirects,
+            beside_tls: made_of.beside_tls,
             public_origin: web::origin::origin_of(&made_of.public_url).unwrap_or_default(),
         });
         Ok(Self {

@@ -180,7 +180,7 @@ impl RedisServer {
 
 /// A port that was free a moment ago; should another process take it, the start fails and the test
 /// with it.
-pub(crate) async fn free_port() -> u16 {
+pub async fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()
 }

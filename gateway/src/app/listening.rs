@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::acme::kept::Kept;
 use crate::config::{CertificateSource, Config};
 use crate::edge::certificate::PairFiles;
 use crate::edge::reread::Reread;
@@ -21,6 +22,8 @@ use crate::health::from_here;
 pub(super) const PUBLIC: &str = "public";
 pub(super) const PUBLIC_TLS: &str = "public-tls";
 pub(super) const OPS: &str = "ops";
+
+const UNSPOKEN: &str = "TLS cannot be spoken";
 
 /// The sockets of the listeners.
 pub(super) struct Listening {
@@ -106,6 +109,8 @@ impl Listening {
 pub(super) struct Encryption {
     pub(super) public: Option<Arc<ServerConfig>>,
     pub(super) ops: Option<Arc<ServerConfig>>,
+    /// The certificate that fans see, where people without TLS are sent to it.
+    pub(super) redirects: Option<Shown>,
     certificates: Vec<Reread>,
 }
 
@@ -114,24 +119,35 @@ impl Encryption {
     pub(super) fn of(config: &Config) -> Result<Self> {
         let mut made = Self::default();
         if let Some(tls) = &config.tls {
-            let CertificateSource::Files(files) = &tls.source;
-            made.public = Some(made.speaking(files, PUBLIC_TLS)?);
+            let shown = Shown::default();
+            made.public = Some(tls::server_config(&shown).context(UNSPOKEN)?);
+            match &tls.source {
+                CertificateSource::Files(files) => made.show(files, &shown, PUBLIC_TLS)?,
+                CertificateSource::Acme(wanted) => {
+                    let files = Kept::at(wanted.kept_in.clone()).files();
+                    let mut reread = Reread::awaiting(files, shown.clone(), PUBLIC_TLS);
+                    reread.look_once();
+                    made.certificates.push(reread);
+                }
+            }
+            made.redirects = tls.redirects.then_some(shown);
         }
         if let Some(files) = &config.ops_tls {
-            made.ops = Some(made.speaking(files, OPS)?);
+            let shown = Shown::default();
+            made.ops = Some(tls::server_config(&shown).context(UNSPOKEN)?);
+            made.show(files, &shown, OPS)?;
         }
         Ok(made)
     }
 
-    fn speaking(&mut self, files: &PairFiles, listener: &'static str) -> Result<Arc<ServerConfig>> {
-        let shown = Shown::default();
-        let speaks = tls::server_config(&shown).context("TLS cannot be spoken")?;
+    /// Shows the certificate of these files, which have to be good.
+    fn show(&mut self, files: &PairFiles, shown: &Shown, listener: &'static str) -> Result<()> {
         let mut reread = Reread::new(files.clone(), shown.clone(), listener);
         if !reread.look_once() {
             files.read().context("no certificate")?;
         }
         self.certificates.push(reread);
-        Ok(speaks)
+        Ok(())
     }
 
     /// Takes certificates into use again when they change, until `stop`.

@@ -30,7 +30,8 @@ const FONT_STARTS: [&[u8; 4]; 4] = [b"\0\x01\0\0", b"OTTO", b"true", b"ttcf"];
 pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Config, Problems> {
     let mut note = |problem: String| problems.push(problem);
     let mut warnings = Vec::new();
-    let listeners = listeners(&settings, &mut note, &mut warnings);
+    let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
+    let listeners = listeners(&settings, &data_dir, &mut note, &mut warnings);
     let public_url = public_url(settings.public_url.as_deref(), &mut note);
     check_urls(&settings, &mut note);
     let roots = roots(settings.ca_file.as_deref(), &mut note);
@@ -58,7 +59,6 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let events_archive_after = archive_after(settings.events_archive_days.as_deref(), &mut note);
     let targets = settings.webhook_private_targets.as_deref();
     let webhook_private_targets = private_targets(targets, &mut note);
-    let data_dir = data_dir(settings.data_dir.as_deref(), &mut note);
     let tickets = ticket_settings(&settings);
     let channels = ChannelSettings {
         sms_url: settings.sms_url,

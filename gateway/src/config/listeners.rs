@@ -1,12 +1,14 @@
 //! Settings of the listeners: addresses, TLS, and the PROXY protocol.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::{Clock, SystemClock};
 
+use super::acme::acme;
 use super::settings::Settings;
+use crate::acme::Wanted;
 use crate::edge::certificate::{PairError, PairFiles};
 
 /// Where TLS is spoken unless the setting says otherwise.
@@ -30,6 +32,8 @@ pub struct TlsSettings {
 pub enum CertificateSource {
     /// Files, reread when they change.
     Files(PairFiles),
+    /// An authority, asked by ACME.
+    Acme(Wanted),
 }
 
 /// What connections to the public listener begin with.
@@ -53,6 +57,7 @@ pub(super) struct Listeners {
 
 pub(super) fn listeners(
     settings: &Settings,
+    data_dir: &Path,
     note: &mut impl FnMut(String),
     warnings: &mut Vec<String>,
 ) -> Listeners {
@@ -74,7 +79,7 @@ pub(super) fn listeners(
              needs an address of its own"
         ));
     }
-    let tls = tls(settings, note, warnings);
+    let tls = tls(settings, data_dir, note, warnings);
     if let Some(tls) = &tls {
         for (name, other) in [
             ("ROPELINE_LISTEN", listen),
@@ -116,6 +121,7 @@ pub(super) fn listeners(
 
 fn tls(
     settings: &Settings,
+    data_dir: &Path,
     note: &mut impl FnMut(String),
     warnings: &mut Vec<String>,
 ) -> Option<TlsSettings> {
@@ -125,7 +131,16 @@ fn tls(
         note,
         warnings,
     );
-    let is_asked = settings.tls_cert.is_some() || settings.tls_key.is_some();
+    let has_files = settings.tls_cert.is_some() || settings.tls_key.is_some();
+    let wanted = acme(settings, data_dir, note);
+    if has_files && wanted.is_some() {
+        note(
+            "ROPELINE_TLS_CERT and ROPELINE_ACME_DOMAINS are both set: a certificate comes from \
+             files or from an authority, so leave one of them out"
+                .to_owned(),
+        );
+    }
+    let is_asked = has_files || wanted.is_some();
     let listen = settings.tls_listen.as_deref();
     let listen_at = address(listen, TLS_LISTEN, "ROPELINE_TLS_LISTEN", note);
     let redirects = redirects(settings.tls_redirect.as_deref(), note);
@@ -137,14 +152,17 @@ fn tls(
             if is_set {
                 note(format!(
                     "{name}: there is no certificate; set ROPELINE_TLS_CERT and ROPELINE_TLS_KEY \
-                     too"
+                     too, or ROPELINE_ACME_DOMAINS"
                 ));
             }
         }
     }
     Some(TlsSettings {
         listen: listen_at,
-        source: CertificateSource::Files(files?),
+        source: match wanted {
+            Some(wanted) => CertificateSource::Acme(wanted),
+            None => CertificateSource::Files(files?),
+        },
         redirects,
     })
 }

@@ -79,6 +79,14 @@ settings! {
     tls_cert = "ROPELINE_TLS_CERT", Plain, "TLS is not spoken", value_name = "FILE";
     /// PEM file of the private key of that certificate
     tls_key = "ROPELINE_TLS_KEY", Plain, "none", value_name = "FILE";
+    /// Names that a certificate is ordered for by ACME, comma-separated, in place of files; by it you agree to the terms of the authority [default: none is ordered]
+    acme_domains = "ROPELINE_ACME_DOMAINS", Plain, "none is ordered", value_name = "NAMES";
+    /// Whom the authority that gives certificates may write to
+    acme_email = "ROPELINE_ACME_EMAIL", Plain, "none", value_name = "ADDRESS";
+    /// The directory of the authority that gives certificates [default: that of Let's Encrypt]
+    acme_directory = "ROPELINE_ACME_DIRECTORY", Plain, "https://acme-v02.api.letsencrypt.org/directory", value_name = "URL";
+    /// Directory for the account and the certificate that are ordered, with their keys; gateways that share it share them [default: acme in the data directory]
+    acme_dir = "ROPELINE_ACME_DIR", Plain, "acme in the data directory", value_name = "DIRECTORY";
     /// Public listener for TLS, beside the plain one [default: 127.0.0.1:8443]
     tls_listen = "ROPELINE_TLS_LISTEN", Plain, "127.0.0.1:8443", value_name = "ADDRESS";
     /// Whether people who come to the plain listener, and not by a trusted proxy, are sent to the one for TLS: on or off [default: off]

@@ -27,7 +27,9 @@ pub struct PairFiles {
 pub struct Certified {
     /// The chain with the key.
     pub key: Arc<CertifiedKey>,
-    /// When the certificate expires, since 1970.
+    /// From when the certificate is valid, since 1970.
+    pub begins_at: Duration,
+    /// When it expires, since 1970.
     pub expires_at: Duration,
 }
 
@@ -94,7 +96,7 @@ pub fn certified(chain: &[u8], key: &[u8]) -> Result<Certified, Fault> {
             "there is no certificate in it, as `-----BEGIN CERTIFICATE-----`".to_owned(),
         ));
     };
-    let expires_at = expires_at(first).map_err(Fault::Certificate)?;
+    let (begins_at, expires_at) = validity(first).map_err(Fault::Certificate)?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
         Fault::Key(
             "there is no private key in it that can be read, as `-----BEGIN PRIVATE KEY-----`; \
@@ -111,13 +113,15 @@ pub fn certified(chain: &[u8], key: &[u8]) -> Result<Certified, Fault> {
     })?;
     Ok(Certified {
         key: Arc::new(key),
+        begins_at,
         expires_at,
     })
 }
 
-fn expires_at(certificate: &CertificateDer<'_>) -> Result<Duration, String> {
+fn validity(certificate: &CertificateDer<'_>) -> Result<(Duration, Duration), String> {
     let certificate = Certificate::from_der(certificate)
         .map_err(|error| format!("its certificate cannot be read: {error}"))?;
     let validity = certificate.tbs_certificate.validity;
-    Ok(validity.not_after.to_unix_duration())
+    let (from, until) = (validity.not_before, validity.not_after);
+    Ok((from.to_unix_duration(), until.to_unix_duration()))
 }

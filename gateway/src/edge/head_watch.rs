@@ -1,9 +1,10 @@
-//! A wrapper around a client's socket that watches it between requests, for two reasons.
+//! A wrapper around a client's socket that watches it between requests, for three reasons.
 //!
 //! A connection may be idle between requests for as long as load balancers keep idle connections,
-//! but a head that has begun has to be complete soon; hyper has one timer for both. And hyper
-//! answers a head that its parser refuses with an empty body and without a request id; the wrapper
-//! replaces that response.
+//! but a head that has begun has to be complete soon; hyper has one timer for both. Hyper answers a
+//! head that its parser refuses with an empty body and without a request id; the wrapper replaces
+//! that response. And hyper's parser refuses half a preface of HTTP/2; the wrapper gives it the
+//! whole.
 
 use std::io;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::lazy_timer::LazyTimer;
+use super::preface::Beginning;
 use super::refused_head::{self, Kept, Refusal, Refusals, status_of};
 
 /// Longest time that bytes are read and discarded after the response of a closing connection.
@@ -135,6 +137,8 @@ pub(super) struct HeadWatch<T> {
     /// Deadline for a complete head, or for the next head to begin. Set at the first wait.
     timer: LazyTimer,
     head: Kept,
+    /// What a new connection has sent while it may be half a preface.
+    beginning: Beginning,
     refusals: Refusals,
     replacement: Option<Replacement>,
     is_shut: bool,
@@ -166,6 +170,7 @@ impl<T> HeadWatch<T> {
             rest_max,
             timer: LazyTimer::default(),
             head: Kept::default(),
+            beginning: Beginning::default(),
             refusals,
             replacement: None,
             is_shut: false,
@@ -187,7 +192,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for HeadWatch<T> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let filled = buf.filled().len();
-        let read = Pin::new(&mut this.inner).poll_read(cx, buf);
+        let read = if this.beginning.is_known() {
+            Pin::new(&mut this.inner).poll_read(cx, buf)
+        } else {
+            this.beginning.poll_read(&mut this.inner, cx, buf)
+        };
         if buf.filled().len() > filled && this.state.change(RESTING, READING) {
             this.timer.clear();
         }

@@ -15,10 +15,10 @@ use tokio::time::timeout;
 
 use super::answering::{Answering, Peer};
 use super::head_watch::{HeadState, HeadWatch};
-use super::http2;
+use super::preface::PREFACE;
 use super::rewound::Rewound;
 use super::served::Served;
-use super::unread;
+use super::{http2, unread};
 
 /// How long connections are accepted after the end of a listener with a successor, those that the
 /// kernel gave to it before; and how long they may take to send their first request.
@@ -94,7 +94,7 @@ pub(super) async fn serve<T, A>(
     let Err(error) = ended else { return };
     if error.is_parse()
         && let Some(parts) = connection.into_parts()
-        && parts.read_buf.starts_with(http2::PREFACE)
+        && parts.read_buf.starts_with(PREFACE)
     {
         let io = Rewound::new(parts.read_buf, parts.io.into_inner().into_inner());
         let speaking = http2::serve(io, peer, served.clone());

@@ -27,11 +27,10 @@ use super::answering::{Answering, Peer};
 use super::extended_connect::{self, Opening};
 use super::serve_config::ServeConfig;
 use super::served::Served;
-use super::streams::{Patience, Streams, Verdict};
+use super::stream_body::StreamBody;
+use super::streams::{Patience, Streams, Verdict, own_standing};
 use super::telemetry;
-
-/// What a client begins with (RFC 9113, section 3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::write_watch::WriteWatch;
 
 /// Streams at once on a connection: as many as RFC 9113 recommends at least.
 const STREAMS_MAX: u32 = 100;
@@ -71,9 +70,11 @@ where
             let asking = streams.ask();
             let response = answer(&served, peer, request).await;
             asking.answered();
-            Ok::<_, Infallible>(response.map(|body| streams.watch(body)))
+            let standing = own_standing();
+            Ok::<_, Infallible>(response.map(|body| StreamBody::new(body, standing)))
         }
     });
+    let io = WriteWatch::new(io, streams.clone());
     let connection = builder(config, &streams).serve_connection(TokioIo::new(io), service);
     let mut connection = pin!(connection);
     let mut look = pin!(sleep_until(Instant::now() + patience.head));
@@ -89,16 +90,16 @@ where
                 }
                 return;
             }
-            () = streams.flooded() => return closed(&served, "resets"),
+            () = streams.flooded() => return flooded(&served),
             () = &mut leaves, if left_at.is_none() => {
                 left_at = Some(Instant::now());
                 connection.as_mut().graceful_shutdown();
             }
             () = look.as_mut() => {
                 let now = Instant::now();
+                left_unread(&served, streams.give_up_stalled(now, patience.stall));
                 let next = match streams.verdict(now, patience) {
                     Verdict::Wait(next) => next,
-                    Verdict::Stalled => return closed(&served, "stalled"),
                     Verdict::Leave => {
                         // A client that does not even begin is not waited for twice.
                         let grace = if streams.have_asked() {
@@ -124,12 +125,25 @@ where
     }
 }
 
-/// Closes the connection of a client that misuses it.
-fn closed<A>(served: &Served<A>, reason: &'static str) {
+/// Closes the connection of a client that gives up too many requests.
+fn flooded<A>(served: &Served<A>) {
     let listener = served.config.name;
-    counter!(telemetry::HTTP2_CLOSED_TOTAL, "listener" => listener, "reason" => reason)
+    counter!(telemetry::HTTP2_CLOSED_TOTAL, "listener" => listener, "reason" => "resets")
         .increment(1);
-    tracing::debug!(listener, reason, "a connection was closed for its misuse");
+    tracing::debug!(listener, "a connection was closed for its resets");
+}
+
+/// Counts the streams that were reset because the client took nothing of their answers.
+fn left_unread<A>(served: &Served<A>, count: u64) {
+    if count > 0 {
+        let listener = served.config.name;
+        counter!(telemetry::HTTP2_STALLED_STREAMS_TOTAL, "listener" => listener).increment(count);
+        tracing::debug!(
+            listener,
+            count,
+            "streams were reset because nobody read their answers"
+        );
+    }
 }
 
 fn builder(config: &ServeConfig, streams: &Streams) -> http2::Builder<Streams> {

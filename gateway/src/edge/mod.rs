@@ -9,10 +9,11 @@
 //! | [`cores`] | a runtime and a listener for each core |
 //! | `extended_connect` | WebSockets over HTTP/2 |
 //! | [`head`] | checks of a request's head that do not depend on its path |
-//! | `http1`, `http2`, `streams` | connections of each version |
+//! | `http1`, `http2` | connections of each version |
 //! | [`lazy_timer`] | a deadline that moves with every request |
 //! | `opening`, `proxy_header` | PROXY header and TLS handshake, before HTTP |
 //! | [`path`] | refuses ambiguous paths |
+//! | `preface` | whether a connection begins with HTTP/2 |
 //! | [`presented`] | the tokens and claims that a request carries, read once |
 //! | [`rate_limit`] | limits per address and per place |
 //! | [`refused_head`] | the answer to a head that cannot be read |
@@ -20,6 +21,7 @@
 //! | [`return_target`] | where a fan goes after the line |
 //! | [`serve_config`] | limits of a listener |
 //! | [`serve`] | serving a router on a listener, with limits per connection |
+//! | `streams`, `standing`, `stream_body`, `write_watch` | the streams of HTTP/2, and clients that do not read |
 //! | [`telemetry`] | metric names |
 //! | [`tls`] | versions, sessions and certificates of TLS |
 //! | [`to_tls`] | sends people to where TLS is spoken |
@@ -40,6 +42,7 @@ mod http2;
 pub mod lazy_timer;
 mod opening;
 pub mod path;
+mod preface;
 pub mod presented;
 mod proxy_header;
 pub mod rate_limit;
@@ -52,6 +55,8 @@ pub mod serve_config;
 mod served;
 mod socket;
 pub mod sockets;
+mod standing;
+mod stream_body;
 mod streams;
 pub mod telemetry;
 pub mod tls;
@@ -59,3 +64,4 @@ pub mod to_tls;
 mod turned_away;
 mod unread;
 pub mod write_stall;
+mod write_watch;

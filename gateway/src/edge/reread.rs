@@ -29,6 +29,8 @@ pub struct Reread {
     tried: Option<Marks>,
     /// Whether that attempt failed and nobody was told.
     has_failed: bool,
+    /// Whether there need not be a certificate yet.
+    is_awaited: bool,
 }
 
 /// What changes about two files when they are replaced or rewritten.
@@ -52,6 +54,15 @@ impl Reread {
             listener,
             tried: None,
             has_failed: false,
+            is_awaited: false,
+        }
+    }
+
+    /// The same for files that need not exist yet.
+    pub fn awaiting(files: PairFiles, shown: Shown, listener: &'static str) -> Self {
+        Self {
+            is_awaited: true,
+            ..Self::new(files, shown, listener)
         }
     }
 
@@ -60,6 +71,10 @@ impl Reread {
     pub fn look_once(&mut self) -> bool {
         // Before they are read: a change in between is seen at the next look.
         let marks = [mark(&self.files.cert), mark(&self.files.key)];
+        if self.is_awaited && marks == [None; 2] {
+            return false;
+        }
+        self.is_awaited = false;
         if self.tried == Some(marks) {
             if self.has_failed {
                 self.has_failed = false;

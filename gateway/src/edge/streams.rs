@@ -6,19 +6,21 @@
 //! leave answers unread by not opening the window of a stream, while the socket moves. HTTP/1 has
 //! neither: there, a client that goes away takes its connection with it.
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::rt::Executor;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::standing::{Moves, Standing};
+
+tokio::task_local! {
+    /// How the stream stands whose task runs.
+    static OWN: Arc<Standing>;
+}
 
 /// Requests that a client may give up before their answers have begun, beyond those that were
 /// answered: a browser that leaves a page gives up tens of them, and a proxy in front those of many
@@ -32,9 +34,14 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// Without a stream.
     pub(super) rest: Duration,
-    /// While the client takes nothing of any answer that waits for it, and after the order to leave
-    /// until the client has closed.
+    /// While the client takes nothing of an answer that waits for it: the stream is reset then. And
+    /// after the order to leave until the client has closed.
     pub(super) stall: Duration,
+}
+
+/// How the stream stands whose task asks.
+pub(super) fn own_standing() -> Option<Arc<Standing>> {
+    OWN.try_with(Arc::clone).ok()
 }
 
 /// The streams of a connection. Clones share them.
@@ -43,17 +50,15 @@ pub(super) struct Streams(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    began: Instant,
+    moves: Arc<Moves>,
     tasks: TaskTracker,
     has_asked: AtomicBool,
     /// Tasks of streams.
     running: AtomicUsize,
     /// When that number was last zero, in milliseconds since the beginning.
     rests_since_ms: AtomicU64,
-    /// Answers of which a part was handed on, and the next was not asked for yet.
-    waiting: AtomicUsize,
-    /// When a part of an answer was last asked for.
-    moved_ms: AtomicU64,
+    /// How each stands.
+    standings: Mutex<Vec<Arc<Standing>>>,
     /// Requests that the client gave up, less those that were answered.
     given_up: AtomicU64,
     flooded: CancellationToken,
@@ -66,21 +71,18 @@ pub(super) enum Verdict {
     Wait(Instant),
     /// It has rested for long enough: no new streams are taken.
     Leave,
-    /// The client does not read.
-    Stalled,
 }
 
 impl Streams {
     /// Those of a new connection, each in a task of `tasks`.
     pub(super) fn new(tasks: TaskTracker) -> Self {
         Self(Arc::new(Shared {
-            began: Instant::now(),
+            moves: Arc::new(Moves::new()),
             tasks,
             has_asked: AtomicBool::new(false),
             running: AtomicUsize::new(0),
             rests_since_ms: AtomicU64::new(0),
-            waiting: AtomicUsize::new(0),
-            moved_ms: AtomicU64::new(0),
+            standings: Mutex::default(),
             given_up: AtomicU64::new(0),
             flooded: CancellationToken::new(),
         }))
@@ -100,13 +102,9 @@ impl Streams {
         self.0.has_asked.load(Ordering::Relaxed)
     }
 
-    /// Watches whether the client takes `body`.
-    pub(super) fn watch(&self, body: Body) -> StreamBody {
-        StreamBody {
-            inner: body,
-            streams: self.clone(),
-            is_waiting: false,
-        }
+    /// Whether the socket of the connection takes bytes.
+    pub(super) fn socket_takes(&self, takes: bool) {
+        self.0.moves.socket_takes(takes);
     }
 
     /// Resolves when the client has given up too many requests.
@@ -117,33 +115,46 @@ impl Streams {
     /// What is to become of the connection at `now`.
     pub(super) fn verdict(&self, now: Instant, patience: Patience) -> Verdict {
         let shared = &*self.0;
-        let at = |ms: &AtomicU64| shared.began + Duration::from_millis(ms.load(Ordering::Relaxed));
         if shared.running.load(Ordering::Relaxed) == 0 {
             let span = if self.have_asked() {
                 patience.rest
             } else {
                 patience.head
             };
-            let ends = at(&shared.rests_since_ms) + span;
+            let rests_since = Duration::from_millis(shared.rests_since_ms.load(Ordering::Relaxed));
+            let ends = shared.moves.began() + rests_since + span;
             return if now >= ends {
                 Verdict::Leave
             } else {
                 Verdict::Wait(ends)
             };
         }
-        if shared.waiting.load(Ordering::Relaxed) == 0 {
-            return Verdict::Wait(now + patience.rest.min(patience.stall));
-        }
-        let ends = at(&shared.moved_ms) + patience.stall;
-        if now >= ends {
-            Verdict::Stalled
-        } else {
-            Verdict::Wait(ends)
-        }
+        let standings = self.standings();
+        let stalls = standings
+            .iter()
+            .filter_map(|standing| standing.stalls_at(now, patience.stall));
+        let later = now + patience.rest.min(patience.stall);
+        // Those that are given up at this moment end soon.
+        Verdict::Wait(stalls.filter(|at| *at > now).fold(later, Instant::min))
     }
 
-    fn now_ms(&self) -> u64 {
-        u64::try_from(self.0.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    /// Gives up the streams whose client has taken nothing for `stall`. How many there are.
+    pub(super) fn give_up_stalled(&self, now: Instant, stall: Duration) -> u64 {
+        let mut count = 0;
+        for standing in self.standings().iter() {
+            if standing.stalls_at(now, stall).is_some_and(|at| at <= now) {
+                standing.taken();
+                standing.give_up();
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Ignores poisoning: every change of the list is a single call.
+    fn standings(&self) -> MutexGuard<'_, Vec<Arc<Standing>>> {
+        let standings = self.0.standings.lock();
+        standings.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,21 +165,42 @@ where
 {
     fn execute(&self, stream: F) {
         self.0.running.fetch_add(1, Ordering::Relaxed);
-        let running = Running(self.clone());
+        let standing = Arc::new(Standing::new(self.0.moves.clone()));
+        self.standings().push(standing.clone());
+        let running = Running {
+            streams: self.clone(),
+            standing: standing.clone(),
+        };
         self.0.tasks.spawn(async move {
-            stream.await;
+            // A stream whose task ends before its answer is reset.
+            tokio::select! {
+                biased;
+                () = OWN.scope(standing.clone(), stream) => {}
+                () = standing.given_up() => {}
+            }
             drop(running);
         });
     }
 }
 
 /// A task of a stream.
-struct Running(Streams);
+struct Running {
+    streams: Streams,
+    standing: Arc<Standing>,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let now_ms = self.0.now_ms();
-        let shared = &*self.0.0;
+        let mut standings = self.streams.standings();
+        if let Some(at) = standings
+            .iter()
+            .rposition(|standing| Arc::ptr_eq(standing, &self.standing))
+        {
+            standings.swap_remove(at);
+        }
+        drop(standings);
+        let shared = &*self.streams.0;
+        let now_ms = shared.moves.now_ms();
         shared.rests_since_ms.store(now_ms, Ordering::Relaxed);
         shared.running.fetch_sub(1, Ordering::Relaxed);
     }
@@ -199,64 +231,9 @@ impl Drop for Asking {
     }
 }
 
-/// See [`Streams::watch`].
-pub(super) struct StreamBody {
-    inner: Body,
-    streams: Streams,
-    /// A part was handed on, and the next was not asked for yet.
-    is_waiting: bool,
-}
-
-impl StreamBody {
-    fn waits(&mut self, is_waiting: bool) {
-        if is_waiting == self.is_waiting {
-            return;
-        }
-        self.is_waiting = is_waiting;
-        let waiting = &self.streams.0.waiting;
-        if is_waiting {
-            waiting.fetch_add(1, Ordering::Relaxed);
-        } else {
-            waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-impl HttpBody for StreamBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = &mut *self;
-        let now_ms = this.streams.now_ms();
-        this.streams.0.moved_ms.store(now_ms, Ordering::Relaxed);
-        let polled = Pin::new(&mut this.inner).poll_frame(cx);
-        this.waits(matches!(polled, Poll::Ready(Some(Ok(_)))));
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Drop for StreamBody {
-    fn drop(&mut self) {
-        self.waits(false);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use futures_util::{FutureExt, poll};
-    use http_body_util::BodyExt;
+    use futures_util::FutureExt;
 
     use super::*;
 
@@ -309,23 +286,31 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_told_from_an_answer_that_has_nothing() {
+    async fn a_stream_that_stalls_ends_alone() {
         let streams = streams();
+        let (waits, waiting) = tokio::sync::oneshot::channel();
+        streams.execute(async move {
+            own_standing().unwrap().hand_on();
+            assert!(waits.send(()).is_ok());
+            std::future::pending::<()>().await;
+        });
         streams.execute(std::future::pending());
-        let mut body = streams.watch(Body::from("all of it"));
-        let mut quiet = streams.watch(Body::new(http_body_util::StreamBody::new(
-            futures_util::stream::pending::<Result<Frame<Bytes>, axum::Error>>(),
-        )));
-        assert!(poll!(quiet.frame()).is_pending());
-        pass(100).await;
-        assert!(matches!(verdict(&streams), Verdict::Wait(_)));
-        assert!(poll!(body.frame()).is_ready());
+        waiting.await.unwrap();
+        let began = Instant::now();
+        assert_eq!(verdict(&streams), Verdict::Wait(began + PATIENCE.stall));
         pass(59).await;
-        assert!(matches!(verdict(&streams), Verdict::Wait(_)));
+        assert_eq!(streams.give_up_stalled(Instant::now(), PATIENCE.stall), 0);
         pass(1).await;
-        assert_eq!(verdict(&streams), Verdict::Stalled);
-        drop(body);
+        assert_eq!(streams.give_up_stalled(Instant::now(), PATIENCE.stall), 1);
+        assert_eq!(streams.give_up_stalled(Instant::now(), PATIENCE.stall), 0);
+        while streams.standings().len() > 1 {
+            tokio::task::yield_now().await;
+        }
+        // The other has nothing to say, for as long as it likes.
+        pass(1000).await;
+        assert_eq!(streams.give_up_stalled(Instant::now(), PATIENCE.stall), 0);
         assert!(matches!(verdict(&streams), Verdict::Wait(_)));
+        assert_eq!(streams.0.running.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -31,6 +31,11 @@ impl Shown {
     pub fn show(&self, key: Arc<CertifiedKey>) {
         self.0.current.store(Some(key));
     }
+
+    /// Whether there is one to show: without one, handshakes are refused.
+    pub fn is_some(&self) -> bool {
+        self.0.current.load().is_some()
+    }
 }
 
 impl ResolvesServerCert for Certificates {

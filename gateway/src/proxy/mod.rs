@@ -35,7 +35,7 @@ mod set_cookies;
 mod shares;
 mod slots;
 mod told;
-mod trust;
+pub(crate) mod trust;
 mod tunnel;
 mod wire;
 

@@ -38,7 +38,8 @@ impl Trust {
     }
 }
 
-fn connector(more: &[u8]) -> Option<TlsConnector> {
+/// The authorities of the system, and those whose certificates are in `more`, as PEM.
+pub(crate) fn roots(more: &[u8]) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // Authorities that rustls cannot read are left out.
     for found in rustls_native_certs::load_native_certs().certs {
@@ -47,6 +48,11 @@ fn connector(more: &[u8]) -> Option<TlsConnector> {
     for found in CertificateDer::pem_slice_iter(more).flatten() {
         let _added = roots.add(found);
     }
+    roots
+}
+
+fn connector(more: &[u8]) -> Option<TlsConnector> {
+    let roots = roots(more);
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(crypto).with_safe_default_protocol_versions();

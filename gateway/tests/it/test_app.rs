@@ -18,6 +18,7 @@ use data_encoding::BASE64URL_NOPAD;
 use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
 use gateway::edge::serve::ServeConfig;
+use gateway::front::BesideTls;
 use gateway::gate::InProcess;
 use gateway::http::auth::Questions;
 use gateway::http::cookies::CookieForm;
@@ -327,7 +328,7 @@ impl World {
             connections_per_place_max: CONNECTIONS_PER_PLACE_MAX,
             trusted_proxies: TrustedProxies::new(self.trusted.iter().copied()),
             questions: self.questions,
-            redirects: false,
+            beside_tls: BesideTls::default(),
             page_policy: "default-src 'self'".into(),
             request_ids: RequestIds::new(process),
             turns: Arc::new(NobodyTells),

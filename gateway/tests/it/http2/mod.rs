@@ -2,7 +2,9 @@
 
 mod floods;
 mod frames;
+mod preface;
 mod requests;
+mod stalls;
 mod waiting;
 
 use std::time::Duration;

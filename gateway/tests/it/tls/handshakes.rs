@@ -75,11 +75,43 @@ async fn old_versions_and_weak_ciphers_are_refused() {
         ],
         &["-tls1_2", "-cipher", "AES128-GCM-SHA256:@SECLEVEL=0"],
         &["-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "DHE:!ECDHE:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "CAMELLIA:@SECLEVEL=0"],
+        &["-tls1_2", "-cipher", "SHA1:SHA256:SHA384:@SECLEVEL=0"],
+        &["-tls1_2", "-sigalgs", "ECDSA+SHA1"],
         &["-alpn", "h3"],
     ] {
         let (is_good, said) = s_client(&server, authority, refused).await;
         assert!(!is_good, "{refused:?}: {said}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_negotiated_again_or_compressed_and_the_protocol_is_the_best_of_both() {
+    let certificates = Certificates::make();
+    let (server, _) = server(pair(&certificates));
+    let authority = certificates.authority();
+    let authority = authority.to_str().unwrap();
+    let (is_good, said) = s_client(&server, authority, &["-tls1_2", "-comp"]).await;
+    assert!(is_good && said.contains("Compression: NONE"), "{said}");
+    assert!(said.contains("Secure Renegotiation IS supported"), "{said}");
+    for (offered, spoken) in [
+        ("http/1.1,h2", "ALPN protocol: h2"),
+        ("http/1.1", "ALPN protocol: http/1.1"),
+    ] {
+        let (_, said) = s_client(&server, authority, &["-alpn", offered]).await;
+        assert!(said.contains(spoken), "{said}");
+    }
+    // `R` has the client ask for another handshake.
+    let again = format!(
+        "(printf 'R\\n'; sleep 1) | timeout 20 openssl s_client -connect {} -CAfile '{authority}' \
+         -tls1_2 2>&1",
+        server.addr
+    );
+    let again = ran("sh", &["-c", &again]).await;
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(said.contains("RENEGOTIATING"), "{said}");
+    assert!(said.contains("no renegotiation"), "{said}");
 }
 
 #[tokio::test]

@@ -35,6 +35,13 @@ fn server(files: PairFiles) -> (Server, Reread) {
 }
 
 fn server_with(files: PairFiles, config: ServeConfig) -> (Server, Reread) {
+    let (config, reread) = speaking(files, config);
+    let router = Router::new().route("/", get(async || "here"));
+    (Server::start_on_cores(router, config), reread)
+}
+
+/// Limits of a listener that speaks TLS with the certificate of these files.
+fn speaking(files: PairFiles, config: ServeConfig) -> (ServeConfig, Reread) {
     let shown = Shown::default();
     let config = ServeConfig {
         tls: Some(server_config(&shown).unwrap()),
@@ -42,12 +49,16 @@ fn server_with(files: PairFiles, config: ServeConfig) -> (Server, Reread) {
     };
     let mut reread = Reread::new(files, shown, "test");
     assert!(reread.look_once());
-    let router = Router::new().route("/", get(async || "here"));
-    (Server::start_on_cores(router, config), reread)
+    (config, reread)
+}
+
+/// Limits of a listener that speaks TLS with one of these certificates.
+pub(crate) fn encrypted(certificates: &Certificates, config: ServeConfig) -> ServeConfig {
+    speaking(pair(certificates), config).0
 }
 
 /// Runs a program to its end, with nothing to read.
-async fn ran(program: &str, arguments: &[&str]) -> Output {
+pub(crate) async fn ran(program: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).stdin(std::process::Stdio::null());
     let ran = tokio::time::timeout(std::time::Duration::from_secs(30), command.output());
@@ -57,7 +68,7 @@ async fn ran(program: &str, arguments: &[&str]) -> Output {
 }
 
 /// What curl prints of `url`, which it believes by this authority alone.
-async fn curl(authority: &Path, url: &str, more: &[&str]) -> String {
+pub(crate) async fn curl(authority: &Path, url: &str, more: &[&str]) -> String {
     let authority = authority.to_str().unwrap();
     let always = ["-sS", "--max-time", "20", "--cacert", authority, url];
     let ran = ran("curl", &[&always[..], more].concat()).await;

@@ -132,6 +132,35 @@ async fn what_cannot_be_spoken_is_told_before_anything_starts() {
             "ROPELINE_TLS_LISTEN: there is no certificate",
         ),
         (
+            vec![("ACME_EMAIL", "admin@example.org")],
+            "ROPELINE_ACME_EMAIL: no certificate is ordered",
+        ),
+        (
+            vec![("ACME_DOMAINS", "tickets.example.org, *.example.org")],
+            "`*.example.org` is for every name below another",
+        ),
+        (
+            vec![("ACME_DOMAINS", "192.0.2.1")],
+            "`192.0.2.1` is an address",
+        ),
+        (
+            vec![
+                ("ACME_DOMAINS", "tickets.example.org"),
+                ("TLS_CERT", cert),
+                ("TLS_KEY", key),
+            ],
+            "ROPELINE_TLS_CERT and ROPELINE_ACME_DOMAINS are both set",
+        ),
+        (
+            vec![
+                ("ACME_DOMAINS", "tickets.example.org"),
+                ("ACME_DIRECTORY", "http://ca.example.org/dir"),
+                ("ACME_EMAIL", "nobody"),
+                ("ACME_DIR", cert),
+            ],
+            "has 3 problems;",
+        ),
+        (
             vec![
                 ("TLS_CERT", cert),
                 ("TLS_KEY", key),
