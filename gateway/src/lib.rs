@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod config;
+mod cors;
 pub mod edge;
 pub mod figures;
 pub mod front;
