@@ -14,6 +14,7 @@ test: ## Run every check that CI runs
 	@scripts/test
 
 proof: ## Run what takes longer than CI has, before a release; BEFORE=… names the version before
+	@scripts/fuzz
 	@scripts/check-money
 	@scripts/check-versions $(BEFORE)
 	@scripts/check-shop

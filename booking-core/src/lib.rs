@@ -158,6 +158,8 @@ pub use payment_outcome::PaymentOutcome;
 pub use payments::http_client::ClientError;
 pub use payments::provider;
 pub use payments::reconcile_report::ReconcileReport;
+#[cfg(feature = "fuzzing")]
+pub use payments::webhook_readers;
 pub use recorded::Recorded;
 pub use rooms::RoomDirectory;
 pub use stock::RoomStock;

@@ -43,6 +43,10 @@ impl Figures for RoomFigures {
         room.parse()
             .is_ok_and(|room| self.rooms.get(&room).is_some())
     }
+
+    fn has_upstream(&self, label: &str) -> bool {
+        self.proxy.has_upstream(label)
+    }
 }
 
 impl Sessions for RoomFigures {

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use contract::RoomId;
+use http::header::COOKIE;
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, Request};
+use line::room::Room;
 use tokio::time::Instant;
 use tower::Service;
 use web::measure::{Measure, Route};
@@ -19,8 +22,10 @@ use web::reader::Reader;
 use web::{Part, RequestId, RequestIds};
 
 use crate::acme::challenges::Challenges;
+use crate::cors;
 use crate::edge::answering::{Answering, Peer};
 use crate::edge::client_ip::{ClientIp, TrustedProxies};
+use crate::edge::grpc;
 use crate::edge::head;
 use crate::edge::presented::{Presented, ReadAs};
 use crate::edge::tls::Shown;
@@ -121,6 +126,7 @@ impl Answering for Front {
         let presented = shared.read(&head.headers, client, peer);
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
+        let is_call = grpc::is_call(&head);
         let mut response = match head::settle(&mut head) {
             Ok(()) if asked.is_some() && shared.redirects(peer) => {
                 match to_tls::redirect(&head, &shared.parts.public_origin) {
@@ -133,6 +139,8 @@ impl Answering for Front {
         };
         if let Some(asked) = asked {
             problem_page::show(&mut response, &asked, &id, &shared.parts.line.page_policy);
+        } else if is_call {
+            grpc::show(&mut response);
         }
         web::request_id::finish(&mut response, id);
         response
@@ -168,20 +176,30 @@ impl Shared {
         &self,
         head: Parts,
         body: Body,
-        presented: Presented,
+        mut presented: Presented,
         (id, peer): (&RequestId, Peer),
     ) -> Response {
         let path = head.uri.path();
         let is_own = path
             .strip_prefix(OWN_PATHS)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        let (began, method) = (Instant::now(), head.method.clone());
         if is_own {
-            let Some(wish) = self.crowd.wish(&head, &presented) else {
-                return self.ask_router(head, body, presented, (id, peer)).await;
+            let Some(room) = self.room_of_sites(path) else {
+                return self.own(head, body, presented, (id, peer)).await;
             };
-            let (response, route) = self.crowd.answer(wish, head, body, &presented).await;
-            route.record(began, &method, response.status());
+            let origin = presented.origin.clone();
+            if let Some(answer) = cors::preflight(&head, &room, origin.as_ref()) {
+                return answer;
+            }
+            // Pages that the room names may do what its own may, but not with a fan's cookies.
+            let has_cookies = head.headers.contains_key(COOKIE);
+            presented.is_own |= !has_cookies
+                && origin
+                    .as_ref()
+                    .is_some_and(|origin| cors::allows(&room, origin));
+            let mut response = self.own(head, body, presented, (id, peer)).await;
+            let origin = origin.filter(|_| !has_cookies);
+            cors::allow_without_cookies(&mut response, &room, origin.as_ref());
             return response;
         }
         let arrival = Arrival {
@@ -190,8 +208,34 @@ impl Shared {
             presented,
             id: id.clone(),
         };
+        let (began, method) = (Instant::now(), arrival.head.method.clone());
         let response = self.parts.gate.answer(arrival).await;
         self.gated.record(began, &method, response.status());
+        response
+    }
+
+    /// The room of a path of the line, if it names sites whose pages may use it.
+    fn room_of_sites(&self, path: &str) -> Option<Arc<Room>> {
+        let room = cors::room_of(path)?.parse::<RoomId>().ok()?;
+        let room = self.parts.line.rooms.get(&room)?;
+        let has_sites = !room.record().settings.cors_origins.is_empty();
+        has_sites.then_some(room)
+    }
+
+    /// Answers a request of the line's own paths.
+    async fn own(
+        &self,
+        head: Parts,
+        body: Body,
+        presented: Presented,
+        (id, peer): (&RequestId, Peer),
+    ) -> Response {
+        let (began, method) = (Instant::now(), head.method.clone());
+        let Some(wish) = self.crowd.wish(&head, &presented) else {
+            return self.ask_router(head, body, presented, (id, peer)).await;
+        };
+        let (response, route) = self.crowd.answer(wish, head, body, &presented).await;
+        route.record(began, &method, response.status());
         response
     }
 

@@ -7,7 +7,6 @@
 //! unprotected paths too, because an upstream may take a pass for an admission.
 
 mod beside;
-mod cors;
 mod decision;
 mod holder;
 mod in_process;
@@ -35,6 +34,7 @@ use line::rooms::RoomSet;
 use tokio::time::Instant;
 use web::{ApiError, HolderOnly, NotHolder, RequestId};
 
+use crate::cors;
 use crate::edge::client_ip::ClientIp;
 use crate::edge::presented::Presented;
 use crate::edge::rate_limit::RateLimits;

@@ -13,6 +13,7 @@
 pub mod acme;
 pub mod app;
 pub mod config;
+mod cors;
 pub mod edge;
 pub mod figures;
 pub mod front;

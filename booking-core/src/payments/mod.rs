@@ -34,3 +34,14 @@ mod stripe;
 mod together;
 mod twice;
 pub(crate) mod webhooks;
+
+/// What reads the webhooks of each kind of provider, for the fuzz targets.
+#[cfg(feature = "fuzzing")]
+pub fn webhook_readers(secret: &str) -> Vec<Box<dyn provider::PaymentProvider>> {
+    let config = crate::config::PaymentConfig::simulator("http://127.0.0.1:9", "id:key", secret);
+    let stripe = stripe::Stripe::new(&config).ok();
+    let razorpay = razorpay::Razorpay::new(&config).ok();
+    let boxed = |stripe| Box::new(stripe) as Box<dyn provider::PaymentProvider>;
+    let razorpay = razorpay.map(|one| Box::new(one) as Box<dyn provider::PaymentProvider>);
+    stripe.map(boxed).into_iter().chain(razorpay).collect()
+}

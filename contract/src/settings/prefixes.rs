@@ -95,6 +95,9 @@ pub(super) fn path_problem(path: &str) -> Option<&'static str> {
         Some("is a plain path prefix: no spaces, escapes, wildcards, query or fragment")
     } else if path == OWN_PREFIX || path.starts_with("/_line/") {
         Some("`/_line` belongs to the gateway itself")
+    } else if path.parse::<PathPrefix>().is_err() {
+        // The gate could not look for it, and would protect nothing.
+        Some("is read in several ways: segments need a name before any `;`")
     } else {
         None
     }
@@ -115,8 +118,9 @@ mod tests {
 
     #[test]
     fn paths_are_plain_prefixes_outside_the_gateways_own() {
-        for good in ["/", "/buy", "/api/v1/shows", "/_lines", "/a.b"] {
+        for good in ["/", "/buy", "/api/v1/shows", "/_lines", "/a.b", "/a/"] {
             finds(&[good], &[]);
+            assert!(good.parse::<PathPrefix>().is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -131,6 +135,10 @@ mod tests {
             "/a*",
             "/_line",
             "/_line/v1",
+            "/;checkout",
+            "/a/;b",
+            "/.;a/b",
+            "/..;/b",
         ] {
             finds(&[bad], &["paths[0]"]);
         }

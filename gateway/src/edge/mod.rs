@@ -8,6 +8,7 @@
 //! | [`connections`] | limits on connections, in all and by address |
 //! | [`cores`] | a runtime and a listener for each core |
 //! | `extended_connect` | WebSockets over HTTP/2 |
+//! | [`grpc`] | calls of gRPC, and the gateway's problems as their statuses |
 //! | [`head`] | checks of a request's head that do not depend on its path |
 //! | `http1`, `http2` | connections of each version |
 //! | [`lazy_timer`] | a deadline that moves with every request |
@@ -35,6 +36,7 @@ pub mod client_ip;
 pub mod connections;
 pub mod cores;
 mod extended_connect;
+pub mod grpc;
 pub mod head;
 mod head_watch;
 mod http1;

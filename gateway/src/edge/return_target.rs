@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use http::{HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 
 use contract::path::{PathPrefix, SafePath};
 
-/// Longest return target, in bytes.
+/// Longest return target, in bytes, with escapes.
 pub const RETURN_TARGET_BYTES_MAX: usize = 2048;
+
+/// Where to wait, for programs that read headers.
+pub const JOIN_URL: HeaderName = HeaderName::from_static("ropeline-join-url");
 
 /// Prefix of the gateway's own pages; returning to one of them could loop.
 const OWN_PREFIX: &str = "/_line";
@@ -78,6 +81,10 @@ fn checked(to: &str) -> Option<String> {
         return None;
     }
     let escaped = escape(to);
+    // Escapes are three times as long, and whoever reads them back holds them against the limit.
+    if escaped.len() > RETURN_TARGET_BYTES_MAX {
+        return None;
+    }
     let path = escaped.split(['?', '#']).next()?;
     // The path check does not know hosts: it sees `//host` as an empty segment.
     let safe = SafePath::parse(path).ok()?;
@@ -113,6 +120,17 @@ mod tests {
 
     fn target(to: &str) -> String {
         ReturnTarget::parse(Some(to)).0
+    }
+
+    #[test]
+    fn a_target_is_read_again_as_itself_however_long_its_escapes_are() {
+        for count in [300, 341, 342, 700] {
+            let kept = target(&format!("/{}", "\u{e9}".repeat(count)));
+            assert!(kept.len() <= RETURN_TARGET_BYTES_MAX);
+            assert_eq!(target(&kept), kept);
+            // Two bytes of three characters each, after the slash.
+            assert_eq!(kept == "/", 1 + 6 * count > RETURN_TARGET_BYTES_MAX);
+        }
     }
 
     #[test]

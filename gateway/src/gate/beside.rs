@@ -10,15 +10,14 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use web::reader::Reader;
 use web::{ApiError, RequestId};
 
-use super::cors;
 use super::decision::{Decider, Verdict};
 use super::pass_cookie::give_cookie;
 use super::refusal::{pass_required, refuse, waiting_page};
 use super::told::told;
+use crate::cors;
 use crate::edge::presented::Presented;
+use crate::edge::return_target::JOIN_URL;
 
-/// Where to wait.
-const JOIN_URL: HeaderName = HeaderName::from_static("ropeline-join-url");
 /// Whether a person or a program is to read the refusal: a person is to be sent to `Location`.
 const READER: HeaderName = HeaderName::from_static("ropeline-reader");
 

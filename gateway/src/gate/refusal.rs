@@ -9,7 +9,7 @@ use line::room::Room;
 use web::ApiError;
 use web::reader::Reader;
 
-use super::cors;
+use crate::cors;
 use crate::edge::presented::Presented;
 use crate::edge::return_target::ReturnTarget;
 use crate::http::page::{protected, waiting_path};

@@ -67,12 +67,15 @@ impl Metrics {
         self.process.describe();
     }
 
-    /// What was recorded until now, without what belongs to rooms that `has_room` does not know:
-    /// those were deleted, and their series go with them.
-    pub fn render(&self, has_room: impl Fn(&str) -> bool) -> String {
+    /// What was recorded until now, without what belongs to rooms and upstreams that `has` does not
+    /// know by label and value: those are there no more, and their series go with them.
+    pub fn render(&self, has: impl Fn(&str, &str) -> bool) -> String {
         self.process.collect();
         let all = self.handle.render();
-        let is_shown = |line: &&str| room_of(line).is_none_or(&has_room);
+        let is_shown = |line: &&str| {
+            let mut owners = OWNERS.iter();
+            owners.all(|name| value_of(line, name).is_none_or(|value| has(name, value)))
+        };
         all.split_inclusive('\n').filter(is_shown).collect()
     }
 
@@ -82,15 +85,19 @@ impl Metrics {
     }
 }
 
-/// The room of a sample, if it has one. Names of rooms need no escapes.
-fn room_of(line: &str) -> Option<&str> {
+/// Labels of what comes and goes with the settings of rooms. Their values need no escapes.
+const OWNERS: [&str; 2] = ["room", "upstream"];
+
+/// The value of a label of a sample, if it has the label.
+fn value_of<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     let (_, labels) = line.split_once('{')?;
-    let name = "room=\"";
-    let at = labels
-        .match_indices(name)
-        .find(|(at, _)| *at == 0 || labels.as_bytes()[at - 1] == b',');
-    let (room, _) = labels[at?.0 + name.len()..].split_once('"')?;
-    Some(room)
+    let is_label = |at: usize| {
+        let is_first = at == 0 || labels.as_bytes()[at - 1] == b',';
+        is_first && labels[at + name.len()..].starts_with("=\"")
+    };
+    let (at, _) = labels.match_indices(name).find(|(at, _)| is_label(*at))?;
+    let (value, _) = labels[at + name.len() + 2..].split_once('"')?;
+    Some(value)
 }
 
 #[cfg(test)]
@@ -109,7 +116,7 @@ mod tests {
             (r#"a_total{route="/rooms/{room}"} 3"#, None),
             ("a_total 3", None),
         ] {
-            assert_eq!(room_of(line), room, "{line}");
+            assert_eq!(value_of(line, "room"), room, "{line}");
         }
     }
 }

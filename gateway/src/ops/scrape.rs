@@ -15,6 +15,10 @@ use super::state::OpsState;
 pub(super) async fn render(State(state): State<OpsState>) -> impl IntoResponse {
     (
         [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
-        state.metrics.render(|room| state.figures.has(room)),
+        state.metrics.render(|name, value| match name {
+            "room" => state.figures.has(value),
+            "upstream" => state.figures.has_upstream(value),
+            _ => true,
+        }),
     )
 }

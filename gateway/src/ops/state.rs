@@ -20,6 +20,9 @@ pub trait Figures: Send + Sync + 'static {
 
     /// Whether there is a room of this name.
     fn has(&self, room: &str) -> bool;
+
+    /// Whether there is an upstream of this label in metrics.
+    fn has_upstream(&self, label: &str) -> bool;
 }
 
 /// Sessions of visitors who were admitted.

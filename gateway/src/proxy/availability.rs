@@ -37,6 +37,8 @@ pub(super) struct Availability {
 impl Availability {
     pub(super) fn new(label: &str, config: EjectionConfig) -> Self {
         let label = label.to_owned();
+        let up = gauge!(telemetry::UP, "upstream" => label.clone());
+        up.set(1.0);
         Self {
             config,
             ejection: Mutex::default(),
@@ -44,7 +46,7 @@ impl Availability {
             out_until: i64::MIN.into(),
             failing_checks: 0.into(),
             budget: (RETRIES_FIRST * RETRY_COST).into(),
-            up: gauge!(telemetry::UP, "upstream" => label.clone()),
+            up,
             ejections: counter!(telemetry::EJECTIONS_TOTAL, "upstream" => label),
         }
     }
@@ -112,6 +114,11 @@ impl Availability {
     /// Shows whether requests are sent there.
     pub(super) fn show(&self, now: Timestamp) {
         self.up.set(if self.is_up(now) { 1.0 } else { 0.0 });
+    }
+
+    /// Shows that requests are sent there: it is the only address of its service.
+    pub(super) fn is_only(&self) {
+        self.up.set(1.0);
     }
 
     /// Puts the share of a request into the budget of retries.

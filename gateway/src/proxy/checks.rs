@@ -1,4 +1,4 @@
-//! Asks the addresses of upstreams how they are, again and again.
+//! Asks the addresses of upstreams how they are, again and again, and forgets those that no room names.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -94,6 +94,12 @@ pub(super) async fn run(
                 lanes.of(address).availability().show(now);
             }
         }
+        for (upstreams, _) in wanted.iter().filter(|(all, _)| all.all().len() == 1) {
+            for address in upstreams.all() {
+                lanes.of(address).availability().is_only();
+            }
+        }
+        lanes.keep(wanted.iter().flat_map(|(upstreams, _)| upstreams.all()));
         let keys: HashSet<Key> = wanted.iter().flat_map(keys_of).collect();
         checked.retain(|key, of_key| {
             let is_wanted = keys.contains(key);

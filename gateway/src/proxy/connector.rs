@@ -8,11 +8,13 @@ use http::uri::PathAndQuery;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
 use super::connection::{Connection, HeadSize};
 use super::idle::BoxError;
-use super::trust::Trust;
+use super::multiplexed::Multiplexed;
+use super::trust::{Protocol, Trust};
 use super::wire::Wire;
 use crate::edge::write_stall::WriteStall;
 
@@ -57,13 +59,32 @@ impl Connector {
         upstream: &Upstream,
         heads: HeadSize,
     ) -> Result<Connection, BoxError> {
-        let wire = tokio::time::timeout(self.connect_max, self.wire(upstream))
-            .await
-            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
+        let wire = self.wire_in_time(upstream, Protocol::Http1).await?;
         Ok(Connection::open(wire, self.buffer_bytes, heads).await?)
     }
 
-    async fn wire(&self, upstream: &Upstream) -> Result<Wire, BoxError> {
+    /// A new connection to `upstream` that requests share, driven by a task in `tasks`. An
+    /// encrypted upstream has to choose HTTP/2; any other is expected to speak it.
+    pub(super) async fn connect_http2(
+        &self,
+        upstream: &Upstream,
+        tasks: &TaskTracker,
+    ) -> Result<Multiplexed, BoxError> {
+        let wire = self.wire_in_time(upstream, Protocol::Http2).await?;
+        Ok(Multiplexed::open(wire, self.buffer_bytes, tasks).await?)
+    }
+
+    async fn wire_in_time(
+        &self,
+        upstream: &Upstream,
+        protocol: Protocol,
+    ) -> Result<Wire, BoxError> {
+        tokio::time::timeout(self.connect_max, self.wire(upstream, protocol))
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))?
+    }
+
+    async fn wire(&self, upstream: &Upstream, protocol: Protocol) -> Result<Wire, BoxError> {
         let uri = upstream.resolve(PathAndQuery::from_static("/"))?;
         let mut tcp = self.tcp.clone();
         let stream: TcpStream = tcp.ready().await?.call(uri).await?.into_inner();
@@ -71,12 +92,14 @@ impl Connector {
         if !upstream.is_encrypted() {
             return Ok(Wire::plain(stream));
         }
-        let connector = self.trust.connector().ok_or("TLS is not there")?;
+        let connector = self.trust.connector(protocol).ok_or("TLS is not there")?;
         let name = ServerName::try_from(upstream.host_name().to_owned())?;
-        let encrypted = connector.connect(name, stream).await;
-        encrypted.map(Wire::encrypted).map_err(|error| {
+        let encrypted = connector.connect(name, stream).await.inspect_err(|error| {
             tracing::warn!(upstream = upstream.url(), %error, "no encrypted connection");
-            error.into()
-        })
+        })?;
+        if protocol == Protocol::Http2 && !Protocol::is_http2(&encrypted) {
+            return Err("the server does not speak HTTP/2".into());
+        }
+        Ok(Wire::encrypted(encrypted))
     }
 }

@@ -1,6 +1,6 @@
 //! What all requests to one upstream share: breaker, slots, connection pool and metrics.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,26 +11,21 @@ use contract::{Clock, Problem, ProblemCode, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
 use line::policy::care::{Answer, RateShare};
 use line::policy::place::subkey;
-use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use web::ApiError;
 
 use super::availability::Availability;
 use super::care::UpstreamCare;
 use super::connection::HeadSize;
 use super::ejection::EjectionConfig;
+use super::figures::Figures;
 use super::pool::{Pool, PoolLimits};
 use super::shares::{Allowed, Kind, Limits, Share, Shares, Visitor};
 use super::slots::{Slot, Slots};
-use super::telemetry;
 use breaker::{Breaker, BreakerConfig, BreakerState, Outcome, Permit};
 
 /// Upstreams that have a lane of their own. Operators name the upstreams, so the bound only guards
-/// against mistakes: beyond it, further upstreams share one lane.
+/// against mistakes: beyond it, further upstreams share one lane until others are named no more.
 const LANES_MAX: usize = 256;
-/// Request outcomes whose counter handles are kept; other counters are looked up by label.
-const FREQUENT_REQUESTS: &[&str] = &["answered", "server-error", "overloaded", "resting"];
-/// Body outcomes whose counter handles are kept.
-const FREQUENT_BODIES: &[&str] = &["complete", "client-gone"];
 /// Bytes of the name of an address.
 const NAME_BYTES: usize = 9;
 /// The metric label of the upstreams beyond [`LANES_MAX`].
@@ -76,25 +71,6 @@ pub(super) struct Lane {
     name: Arc<str>,
     /// It has sent a head with more than the usual number of headers.
     has_large_heads: AtomicBool,
-}
-
-/// Handles of one upstream's metrics, looked up once.
-#[derive(Debug)]
-struct Figures {
-    requests: Outcomes,
-    bodies: Outcomes,
-    retries: Counter,
-    in_flight: Gauge,
-    breaker: Gauge,
-    head_seconds: Histogram,
-}
-
-/// One metric's counters, by outcome.
-#[derive(Debug)]
-struct Outcomes {
-    metric: &'static str,
-    upstream: Arc<str>,
-    known: Vec<(&'static str, Counter)>,
 }
 
 /// One request to an upstream, from the breaker's permit to the last byte of the response.
@@ -145,12 +121,7 @@ impl Lanes {
 
     pub(super) fn of(&self, upstream: &Upstream) -> Arc<Lane> {
         let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
-        // Plain upstreams keep the name that they have in metrics.
-        let name = if upstream.is_encrypted() {
-            upstream.server()
-        } else {
-            upstream.authority()
-        };
+        let name = label_of(upstream);
         if let Some(lane) = known.get(name) {
             return Arc::clone(lane);
         }
@@ -176,6 +147,42 @@ impl Lanes {
             })
         });
         Arc::clone(lane)
+    }
+
+    /// Whether there is a lane with this label in metrics.
+    pub(super) fn has(&self, label: &str) -> bool {
+        let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains_key(label)
+    }
+
+    /// Forgets the lanes of upstreams that are not `named` and have nothing underway, which makes
+    /// room for others.
+    pub(super) fn keep<'a>(&self, named: impl Iterator<Item = &'a Upstream>) {
+        let named: HashSet<&str> = named.map(label_of).collect();
+        let is_over = |label: &str, lane: &Arc<Lane>| {
+            let is_named = if label == LANE_OVERFLOW {
+                named.len() > LANES_MAX
+            } else {
+                named.contains(label)
+            };
+            !is_named && Arc::strong_count(lane) == 1
+        };
+        let known = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
+        if !known.iter().any(|(label, lane)| is_over(label, lane)) {
+            return;
+        }
+        drop(known);
+        let mut known = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|label, lane| !is_over(label, lane));
+    }
+}
+
+/// The label of an upstream in metrics: its authority, after the scheme if it is encrypted.
+fn label_of(upstream: &Upstream) -> &str {
+    if upstream.is_encrypted() {
+        upstream.server()
+    } else {
+        upstream.authority()
     }
 }
 
@@ -333,49 +340,6 @@ impl Lane {
     }
 }
 
-impl Figures {
-    fn of(label: &str) -> Self {
-        let label: Arc<str> = label.into();
-        let upstream = || Arc::clone(&label);
-        Self {
-            requests: Outcomes::new(telemetry::REQUESTS_TOTAL, upstream(), FREQUENT_REQUESTS),
-            bodies: Outcomes::new(telemetry::BODIES_TOTAL, upstream(), FREQUENT_BODIES),
-            retries: counter!(telemetry::RETRIES_TOTAL, "upstream" => upstream()),
-            in_flight: gauge!(telemetry::IN_FLIGHT, "upstream" => upstream()),
-            breaker: gauge!(telemetry::BREAKER_STATE, "upstream" => upstream()),
-            head_seconds: histogram!(telemetry::HEAD_SECONDS, "upstream" => upstream()),
-        }
-    }
-}
-
-impl Outcomes {
-    fn new(metric: &'static str, upstream: Arc<str>, words: &[&'static str]) -> Self {
-        let mut outcomes = Self {
-            metric,
-            upstream,
-            known: Vec::new(),
-        };
-        outcomes.known = words
-            .iter()
-            .map(|word| (*word, outcomes.look_up(word)))
-            .collect();
-        outcomes
-    }
-
-    fn count(&self, outcome: &'static str) {
-        let known = self.known.iter().find(|(word, _)| *word == outcome);
-        match known {
-            Some((_, counter)) => counter.increment(1),
-            None => self.look_up(outcome).increment(1),
-        }
-    }
-
-    fn look_up(&self, outcome: &'static str) -> Counter {
-        let upstream = Arc::clone(&self.upstream);
-        counter!(self.metric, "upstream" => upstream, "outcome" => outcome)
-    }
-}
-
 impl Attempt {
     /// What visitors know the address by who stay with it.
     pub(super) fn address_name(&self) -> &Arc<str> {
@@ -500,4 +464,78 @@ impl Drop for Attempt {
 /// must not disable the upstream.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::SystemClock;
+
+    use super::*;
+
+    fn lanes() -> Lanes {
+        let limits = Limits {
+            connections_max: 4,
+            requests_per_session_max: 4,
+            streams_per_session_max: 4,
+        };
+        let pools = PoolLimits {
+            rest_max: Duration::from_secs(1),
+            count_max: 1,
+        };
+        Lanes::new(
+            BreakerConfig::default(),
+            EjectionConfig::default(),
+            limits,
+            pools,
+        )
+    }
+
+    fn upstream(number: usize) -> Upstream {
+        format!("http://shop-{number}:80").parse().unwrap()
+    }
+
+    #[test]
+    fn a_lane_that_no_room_names_makes_room_for_another() {
+        let lanes = lanes();
+        let named: Vec<_> = (0..LANES_MAX).map(upstream).collect();
+        for one in &named {
+            lanes.of(one);
+        }
+        let next = upstream(LANES_MAX);
+        assert!(lanes.of(&next).pool.is_none(), "it shares one");
+        assert!(lanes.has(LANE_OVERFLOW) && !lanes.has(next.authority()));
+        lanes.keep(named[1..].iter().chain([&next]));
+        assert!(!lanes.has(named[0].authority()) && !lanes.has(LANE_OVERFLOW));
+        assert!(lanes.of(&next).pool.is_some(), "it has one of its own");
+        assert!(lanes.has(next.authority()));
+        assert!(lanes.has(named[1].authority()));
+    }
+
+    #[test]
+    fn a_lane_with_a_request_underway_is_kept_until_its_end() {
+        let lanes = lanes();
+        let one = upstream(0);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let begun = lanes
+            .of(&one)
+            .begin(&clock, Visitor::Unknown, Bounds::default());
+        let begun = begun.ok().unwrap();
+        lanes.keep(std::iter::empty());
+        assert!(lanes.has(one.authority()));
+        drop(begun);
+        lanes.keep(std::iter::empty());
+        assert!(!lanes.has(one.authority()));
+    }
+
+    #[test]
+    fn plain_and_encrypted_are_two_services() {
+        let lanes = lanes();
+        let labels = ["http://shop", "https://shop"].map(|url| {
+            let upstream: Upstream = url.parse().unwrap();
+            lanes.of(&upstream);
+            label_of(&upstream).to_owned()
+        });
+        assert_eq!(labels, ["shop", "https://shop"]);
+        assert!(labels.iter().all(|label| lanes.has(label)));
+    }
 }

@@ -16,16 +16,19 @@ pub mod headers;
 pub mod telemetry;
 
 mod availability;
+mod calls;
 mod checks;
 mod choice;
 mod connection;
 mod connector;
 mod ejection;
 mod failure;
+mod figures;
 mod idle;
 mod lane;
 mod location;
 mod method_override;
+mod multiplexed;
 mod outbound;
 mod pool;
 mod request_body;
@@ -59,6 +62,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use web::ApiError;
 
+use crate::edge::grpc;
 use breaker::{BreakerConfig, Outcome};
 use care::UpstreamCare;
 use connector::Connector;
@@ -67,7 +71,7 @@ use lane::{Attempt, Lanes};
 use outbound::prepare;
 use pool::{Home, PoolLimits};
 use request_body::{Progress, Sending, Unasked};
-use response_body::ResponseBody;
+use response_body::{Carrier, Kind, ResponseBody};
 use sender::{Answered, Carry, Reached, Sender, judge};
 use shares::Limits;
 
@@ -209,7 +213,8 @@ impl Proxy {
     /// Sends `request` to one of the `upstreams` on `terms` and returns the head of the response; bodies stream
     /// on.
     ///
-    /// Dropping the future, or the response's body, cancels the request at the upstream. Tunnels
+    /// Dropping the future, or the response's body, cancels the request at the upstream. Calls of gRPC
+    /// go over HTTP/2, everything else over HTTP/1.1. Tunnels, calls
     /// and event streams are cut off when the future that `end` returns resolves; for other
     /// responses `end` is not called. A safe request without a body, such as a `GET`, is sent once
     /// more when the connection broke before any response, or when the response had more headers
@@ -232,8 +237,7 @@ impl Proxy {
             && outbound.body.is_end_stream()
             && !names_another_method(&outbound.head);
         let carry = Carry {
-            may_switch: outbound.upgrade.is_some(),
-            is_held: outbound.is_held,
+            manner: outbound.manner(),
             names_upstream: outbound.names_upstream,
             spare: is_repeatable.then(|| outbound.head.clone()),
         };
@@ -281,6 +285,12 @@ impl Proxy {
     pub async fn check(self: Arc<Self>, wanted: impl Fn() -> Vec<Wanted>, stop: CancellationToken) {
         let (connector, lanes) = (self.sender.connector.clone(), self.sender.lanes.clone());
         checks::run(connector, lanes, self.sender.clock.clone(), wanted, stop).await;
+    }
+
+    /// Whether there is an upstream of this label in metrics. Those that no room names any more are
+    /// forgotten.
+    pub fn has_upstream(&self, label: &str) -> bool {
+        self.sender.lanes.has(label)
     }
 
     /// How the addresses of an upstream do that has several.
@@ -363,23 +373,30 @@ impl Proxy {
     ) -> Result<ForwardOutcome, ApiError> {
         let Answered {
             mut response,
-            mut connection,
+            mut carrier,
         } = answered;
         let status = response.status();
         let since_sent = progress.settled_at().map(|at| Instant::now() - at);
         let took = since_sent.unwrap_or_default();
         let command = headers::clean_response(status, response.headers_mut(), UpstreamKind::Remote);
         if status != StatusCode::SWITCHING_PROTOCOLS {
-            let (word, outcome) = judge(status);
-            attempt.head(word, outcome, took, care::of_remote(status, took));
+            let meant = grpc::status_meant(status, response.headers());
+            let (word, outcome) = judge(meant);
+            attempt.head(word, outcome, took, care::of_remote(meant, took));
             let (mut parts, body) = response.into_parts();
             parts.version = Version::HTTP_11;
             parts.extensions.clear();
-            let is_stream = is_event_stream(&parts.headers);
-            if is_stream {
+            let kind = match &carrier {
+                Carrier::Shared { .. } => Kind::Call,
+                Carrier::Own(_) if is_event_stream(&parts.headers) => Kind::Events,
+                Carrier::Own(_) => Kind::Page,
+            };
+            if kind == Kind::Events {
                 attempt.becomes_stream()?;
             }
-            if progress.get() == Sending::Underway {
+            if let Carrier::Own(connection) = &mut carrier
+                && progress.get() == Sending::Underway
+            {
                 // The client may go on sending its body while it does not read the response.
                 connection.detach(&self.sender.background);
             }
@@ -387,13 +404,13 @@ impl Proxy {
                 pool: attempt.pool(),
                 tasks: self.sender.background.clone(),
             };
-            let (idle_max, end) = if is_stream {
-                (lasting.idle_max, Some((lasting.end)()))
-            } else {
-                (Some(self.config.body_idle_max), None)
+            let (idle_max, end) = match kind {
+                Kind::Events | Kind::Call => (lasting.idle_max, Some((lasting.end)())),
+                Kind::Page => (Some(self.config.body_idle_max), None),
             };
             let unasked = Unasked::of(progress);
-            let body = ResponseBody::new(body, connection, home, idle_max, attempt, end, unasked);
+            let carried = (body, carrier);
+            let body = ResponseBody::new(carried, kind, home, idle_max, attempt, end, unasked);
             return Ok(ForwardOutcome {
                 response: Response::from_parts(parts, Body::new(body)),
                 command,
@@ -401,7 +418,7 @@ impl Proxy {
             });
         }
 
-        let Some(client) = client else {
+        let (Some(client), Carrier::Own(connection)) = (client, carrier) else {
             attempt.failed(Failure::Garbled.word(), Outcome::Failure);
             return Err(Failure::Garbled.into());
         };
@@ -431,7 +448,7 @@ impl Proxy {
     }
 }
 
-/// What limits a long-lived response: an event stream or a tunnel.
+/// What limits a long-lived response: an event stream, a call or a tunnel.
 struct Lasting<F> {
     idle_max: Option<Duration>,
     end: F,

@@ -12,7 +12,9 @@ use hyper::upgrade::OnUpgrade;
 use web::ApiError;
 
 use super::headers::{self, Forwarded, UpstreamKind};
+use super::sender::Manner;
 use super::told::Told;
+use crate::edge::grpc;
 
 /// What a client expects that holds its body back until it is asked for it.
 const CONTINUE: &str = "100-continue";
@@ -22,10 +24,27 @@ pub(super) struct Outbound {
     pub(super) head: Parts,
     pub(super) body: Body,
     pub(super) upgrade: Option<OnUpgrade>,
+    /// It is a call of gRPC.
+    pub(super) is_call: bool,
     /// Its `Host` is the upstream's own name.
     pub(super) names_upstream: bool,
     /// The client holds its body back until it is asked for it.
     pub(super) is_held: bool,
+}
+
+impl Outbound {
+    /// How it is sent.
+    pub(super) fn manner(&self) -> Manner {
+        if self.is_call {
+            Manner::Call
+        } else if self.upgrade.is_some() {
+            Manner::Switching
+        } else if self.is_held {
+            Manner::Held
+        } else {
+            Manner::Usual
+        }
+    }
 }
 
 /// Prepares a request for the upstream.
@@ -54,6 +73,7 @@ pub(super) fn prepare(
     };
 
     let (mut parts, body) = request.into_parts();
+    let is_call = grpc::is_call(&parts);
     let told = parts.extensions.remove::<Told>();
     let (mut head, ()) = Request::new(()).into_parts();
     head.method = parts.method;
@@ -79,6 +99,7 @@ pub(super) fn prepare(
         head,
         body,
         upgrade,
+        is_call,
         names_upstream: asked_for.is_none(),
         is_held,
     })

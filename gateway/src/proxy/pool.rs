@@ -10,6 +10,7 @@ use line::core_thread::PerCore;
 use tokio_util::task::TaskTracker;
 
 use super::connection::Connection;
+use super::multiplexed::{Multiplexed, Stream};
 
 /// Limits of a connection pool.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,8 @@ pub(super) struct Home {
 #[derive(Default)]
 struct Shelf {
     resting: Vec<Connection>,
+    /// Connections that requests share, in use or idle.
+    shared: Vec<Multiplexed>,
     /// A task is running that closes connections after their longest idle time.
     is_swept: bool,
 }
@@ -61,6 +64,23 @@ impl Pool {
         }
     }
 
+    /// A place for a request on a connection that requests share.
+    pub(super) fn stream(&self) -> Option<Stream> {
+        let mut own = lock(self.shelves.own());
+        let rest_max = self.limits.rest_max;
+        own.shared
+            .retain(|connection| !connection.is_stale(rest_max));
+        own.shared.iter().find_map(Multiplexed::stream)
+    }
+
+    /// Puts a connection that requests share into the pool.
+    pub(super) fn put_shared(self: &Arc<Self>, connection: Multiplexed, tasks: &TaskTracker) {
+        let number = self.shelves.own_number();
+        let mut own = lock(self.shelves.own());
+        own.shared.push(connection);
+        self.swept(number, &mut own, tasks);
+    }
+
     /// Puts a connection into the pool. A task in `tasks` closes it after its longest idle time.
     fn put(self: &Arc<Self>, mut connection: Connection, tasks: &TaskTracker) {
         connection.rest();
@@ -69,6 +89,10 @@ impl Pool {
         if own.resting.len() < self.limits.count_max {
             own.resting.push(connection);
         }
+        self.swept(number, &mut own, tasks);
+    }
+
+    fn swept(self: &Arc<Self>, number: usize, own: &mut Shelf, tasks: &TaskTracker) {
         if !std::mem::replace(&mut own.is_swept, true) {
             let pool = Arc::clone(self);
             tasks.spawn(async move { pool.sweep(number).await });
@@ -83,7 +107,9 @@ impl Pool {
             let mut own = lock(self.shelves.of(number));
             own.resting
                 .retain(|connection| !connection.is_stale(self.limits.rest_max));
-            if own.resting.is_empty() {
+            own.shared
+                .retain(|connection| !connection.is_stale(self.limits.rest_max));
+            if own.resting.is_empty() && own.shared.is_empty() {
                 own.is_swept = false;
                 return;
             }

@@ -39,14 +39,17 @@ pub(super) struct Course {
     settled_at: OnceLock<Instant>,
     /// The body is held back until it is asked for.
     is_held: AtomicBool,
-    /// The body was held back, and the upstream has answered without it.
+    /// The messages of a call, which ends with its response.
+    is_call: bool,
+    /// The response is over, and the body is not.
     is_unwanted: AtomicBool,
-    /// Waits to read a body that is held back.
+    /// Waits to read a body that may become unwanted.
     reader: AtomicWaker,
 }
 
-/// The answer of an upstream that has not asked for a body that is held back. When it has been read,
-/// this is dropped, and the body ends: the connections to both sides close.
+/// The response to a request whose body ends with it: one that is held back and was not asked for,
+/// or that of a call. When the response is over, this is dropped, and the body fails: that closes
+/// the connections to both sides, or resets the stream of the call.
 #[derive(Debug)]
 pub(super) struct Unasked(Arc<Course>);
 
@@ -68,7 +71,8 @@ pub(super) enum Sending {
 #[derive(Debug)]
 pub(super) struct RequestBody {
     inner: axum::body::Body,
-    idle: IdleTimer,
+    /// `None` for a body that may stand still for ever.
+    idle: Option<IdleTimer>,
     /// `None` for an empty body.
     course: Option<Arc<Course>>,
 }
@@ -128,6 +132,11 @@ impl Course {
         self.is_held.load(Ordering::Acquire)
     }
 
+    /// Whether the body ends with the response.
+    fn may_be_unwanted(&self) -> bool {
+        self.is_call || self.is_held()
+    }
+
     /// Lets the body be read, which asks the client for it.
     pub(super) fn ask_for(&self) {
         self.is_held.store(false, Ordering::Release);
@@ -154,19 +163,31 @@ impl RequestBody {
     /// Wraps `inner`, which fails when the client sends nothing for `idle`, and which is held back
     /// until it is asked for if the client waits for that.
     pub(super) fn new(inner: axum::body::Body, idle: Duration, is_held: bool) -> (Self, Progress) {
-        let course = (!inner.is_end_stream()).then(|| {
-            Arc::new(Course {
-                is_held: is_held.into(),
-                ..Course::default()
-            })
-        });
+        let course = Course {
+            is_held: is_held.into(),
+            ..Course::default()
+        };
+        Self::with(inner, Some(idle), course)
+    }
+
+    /// Wraps the messages of a call, which may stand still for `idle`, or for ever.
+    pub(super) fn of_call(inner: axum::body::Body, idle: Option<Duration>) -> (Self, Progress) {
+        let course = Course {
+            is_call: true,
+            ..Course::default()
+        };
+        Self::with(inner, idle, course)
+    }
+
+    fn with(inner: axum::body::Body, idle: Option<Duration>, course: Course) -> (Self, Progress) {
+        let course = (!inner.is_end_stream()).then(|| Arc::new(course));
         let progress = match &course {
             Some(course) => Progress::Body(Arc::clone(course)),
             None => Progress::Bodiless(Instant::now()),
         };
         let body = Self {
             inner,
-            idle: IdleTimer::new(idle),
+            idle: idle.map(IdleTimer::new),
             course,
         };
         (body, progress)
@@ -188,21 +209,26 @@ impl HttpBody for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if let Some(course) = this.course.as_ref().filter(|course| course.is_held()) {
+        if let Some(course) = this.course.as_ref().filter(|one| one.may_be_unwanted()) {
             course.reader.register(cx.waker());
             if course.is_unwanted.load(Ordering::Acquire) {
-                return Poll::Ready(Some(Err("nobody has asked for the body".into())));
+                return Poll::Ready(Some(Err("nobody wants the body".into())));
             }
             if course.is_held() {
                 return Poll::Pending;
             }
         }
         let Poll::Ready(next) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            let stalled = ready!(this.idle.poll_expired(cx));
+            let Some(idle) = &mut this.idle else {
+                return Poll::Pending;
+            };
+            let stalled = ready!(idle.poll_expired(cx));
             this.settle(Sending::ClientStalled);
             return Poll::Ready(Some(Err(stalled.into())));
         };
-        this.idle.progressed();
+        if let Some(idle) = &mut this.idle {
+            idle.progressed();
+        }
         Poll::Ready(match next {
             Some(Ok(frame)) => {
                 if this.inner.is_end_stream() {
@@ -231,9 +257,12 @@ impl HttpBody for RequestBody {
 }
 
 impl Unasked {
-    /// For a body that is held back.
+    /// For a body that ends with the response.
     pub(super) fn of(progress: &Progress) -> Option<Self> {
-        progress.held().map(Self)
+        match progress {
+            Progress::Body(course) if course.may_be_unwanted() => Some(Self(Arc::clone(course))),
+            Progress::Body(_) | Progress::Bodiless(_) => None,
+        }
     }
 }
 

@@ -11,35 +11,57 @@ use super::connection::Connection;
 use super::headers;
 use super::idle::{BoxError, IdleTimer};
 use super::lane::Attempt;
+use super::multiplexed::Stream;
 use super::pool::Home;
 use super::request_body::Unasked;
+use crate::edge::grpc;
 
 /// Resolves when the session of the requesting fan ends.
 pub type End = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What carries the body of a response.
+pub(super) enum Carrier {
+    /// A connection for this response alone.
+    Own(Connection),
+    /// A place on a connection that others use too.
+    Shared { _place: Stream },
+}
+
+/// What a response is, for how it ends early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A page, which ends with an error.
+    Page,
+    /// An event stream, which ends without one: its client reconnects.
+    Events,
+    /// The answer to a call of gRPC, which ends with a status.
+    Call,
+}
+
 /// A response's body on its way to the client.
 pub(super) struct ResponseBody {
     inner: Incoming,
-    /// The connection that carries the body, until the body has been read.
-    connection: Option<Connection>,
+    /// What carries the body, until the body has been read.
+    carrier: Option<Carrier>,
+    kind: Kind,
     home: Home,
     /// The error to return with the next poll.
     broken: Option<hyper::Error>,
     idle: Option<IdleTimer>,
     attempt: Attempt,
-    /// Ends an event stream early; `None` for pages.
+    /// Ends an event stream or a call early; `None` for pages.
     end: Option<End>,
-    /// The upstream has answered without asking for the request's body.
+    /// Ends the request's body with the response.
     _unasked: Option<Unasked>,
 }
 
 impl ResponseBody {
-    /// Wraps `inner`, which `connection` carries and which fails after `idle` without progress. The
+    /// Wraps `inner`, which `carrier` carries and which ends early after `idle` without progress. The
     /// outcome is recorded in `attempt`; a connection that can take another request then returns to
-    /// `home`. An event stream ends when `end` resolves.
+    /// `home`. An event stream or a call ends when `end` resolves.
     pub(super) fn new(
-        inner: Incoming,
-        connection: Connection,
+        (inner, carrier): (Incoming, Carrier),
+        kind: Kind,
         home: Home,
         idle: Option<Duration>,
         attempt: Attempt,
@@ -48,7 +70,8 @@ impl ResponseBody {
     ) -> Self {
         let mut body = Self {
             inner,
-            connection: Some(connection),
+            carrier: Some(carrier),
+            kind,
             home,
             broken: None,
             idle: idle.map(IdleTimer::new),
@@ -64,17 +87,36 @@ impl ResponseBody {
 
     fn complete(&mut self) {
         self.attempt.body_complete();
-        if let Some(connection) = self.connection.take() {
+        if let Some(Carrier::Own(connection)) = self.carrier.take() {
             self.home.take_back(connection);
         }
+    }
+
+    /// Ends the response before the upstream does, for a reason that is no fault of the upstream's.
+    fn cut_off(
+        &mut self,
+        word: &'static str,
+        text: &'static str,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.attempt.body_cut_off(word);
+        self.carrier = None;
+        self.end = None;
+        Poll::Ready(match self.kind {
+            Kind::Call => {
+                let trailers = grpc::trailers(grpc::Status::Unavailable, text);
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Kind::Events | Kind::Page => None,
+        })
     }
 
     fn poll_inner(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.connection {
-            Some(connection) => connection.poll_frame(&mut self.inner, cx),
+        match &mut self.carrier {
+            Some(Carrier::Own(connection)) => connection.poll_frame(&mut self.inner, cx),
+            Some(Carrier::Shared { .. }) => Pin::new(&mut self.inner).poll_frame(cx),
             None => Poll::Ready(None),
         }
     }
@@ -95,19 +137,15 @@ impl HttpBody for ResponseBody {
         if let Some(end) = &mut this.end
             && end.as_mut().poll(cx).is_ready()
         {
-            this.end = None;
-            this.attempt.body_cut_off("session-over");
-            return Poll::Ready(None);
+            return this.cut_off("session-over", "The session is over.");
         }
         let Poll::Ready(next) = this.poll_inner(cx) else {
             let Some(idle) = &mut this.idle else {
                 return Poll::Pending;
             };
             let stalled = ready!(idle.poll_expired(cx));
-            if this.end.is_some() {
-                // An event stream ends without an error, because its client reconnects.
-                this.attempt.body_cut_off("idle");
-                return Poll::Ready(None);
+            if this.kind != Kind::Page {
+                return this.cut_off("idle", "Nothing came for too long.");
             }
             // One slow page says nothing about the upstream's health.
             this.attempt.body_cut_off("upstream-stalled");
@@ -127,7 +165,7 @@ impl HttpBody for ResponseBody {
                 this.attempt.body_failed("upstream-broke");
                 // When a body fails, hyper discards what it has buffered. Returning `Pending` once
                 // lets hyper write the earlier frames before it sees the error.
-                this.connection = None;
+                this.carrier = None;
                 this.broken = Some(error);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;

@@ -20,12 +20,14 @@ use tokio_util::task::TaskTracker;
 use web::ApiError;
 
 use super::choice::{Set, choose, scatter};
-use super::connection::{Connection, HeadSize, LARGE_HEADERS_MAX, NotAnswered};
+use super::connection::{HeadSize, LARGE_HEADERS_MAX, NotAnswered};
 use super::connector::Connector;
 use super::failure::Failure;
 use super::lane::{Attempt, Lane, Lanes};
 use super::request_body::{Progress, RequestBody};
+use super::response_body::Carrier;
 use super::shares::Visitor;
+use crate::edge::grpc;
 
 /// The limits that a request is sent under.
 #[derive(Clone, Copy, Debug)]
@@ -54,23 +56,32 @@ pub(super) struct Sender {
 }
 
 /// The route of a request to its upstream.
-struct Way<'a> {
-    upstream: &'a Upstream,
-    lane: &'a Arc<Lane>,
-    /// The client asks to switch protocols.
-    pub(super) may_switch: bool,
-    /// The client holds its body back until it is asked for it.
-    pub(super) is_held: bool,
+pub(super) struct Way<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) lane: &'a Arc<Lane>,
+    manner: Manner,
     /// Longest wait for the head of the response.
-    head_max: Duration,
+    pub(super) head_max: Duration,
+    /// How long a stream may stand still.
+    pub(super) stream_idle_max: Option<Duration>,
+}
+
+/// How a request is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As most are.
+    Usual,
+    /// The client asks to switch protocols.
+    Switching,
+    /// The client holds its body back until it is asked for it.
+    Held,
+    /// It is a call of gRPC.
+    Call,
 }
 
 /// What a request needs on its way, whichever address it goes to.
 pub(super) struct Carry {
-    /// The client asks to switch protocols.
-    pub(super) may_switch: bool,
-    /// The client holds its body back until it is asked for it.
-    pub(super) is_held: bool,
+    pub(super) manner: Manner,
     /// `Host` is the upstream's own name.
     pub(super) names_upstream: bool,
     /// The head, to send the request again; `None` when that must not be done.
@@ -87,7 +98,7 @@ pub(super) struct Reached {
 /// A response whose head has come, and the connection that carries its body.
 pub(super) struct Answered {
     pub(super) response: Response<Incoming>,
-    pub(super) connection: Connection,
+    pub(super) carrier: Carrier,
 }
 
 impl Sender {
@@ -222,7 +233,10 @@ impl Sender {
     ) -> Outcome {
         let now = self.clock.now();
         let outcome = match sent {
-            Ok(answered) => judge(answered.response.status()).1,
+            Ok(answered) => {
+                let head = &answered.response;
+                judge(grpc::status_meant(head.status(), head.headers())).1
+            }
             Err(failure) => failure.outcome(),
         };
         match outcome {
@@ -252,9 +266,9 @@ impl Sender {
         Way {
             upstream,
             lane,
-            may_switch: carry.may_switch,
-            is_held: carry.is_held,
+            manner: carry.manner,
             head_max: bounds.response_max.unwrap_or(self.response_head_max),
+            stream_idle_max: bounds.stream_idle_max,
         }
     }
 
@@ -264,7 +278,12 @@ impl Sender {
         head: Parts,
         body: Body,
     ) -> (Result<Answered, Failure>, Progress) {
-        let (body, progress) = RequestBody::new(body, self.body_idle_max, way.is_held);
+        if way.manner == Manner::Call {
+            // Few requests are calls: their future is kept out of that of all others.
+            return Box::pin(self.call(way, head, body)).await;
+        }
+        let is_held = way.manner == Manner::Held;
+        let (body, progress) = RequestBody::new(body, self.body_idle_max, is_held);
         let mut request = Request::from_parts(head, body);
         loop {
             let heads = way.lane.heads();
@@ -282,7 +301,7 @@ impl Sender {
                     return (Err(Failure::to_connect(&error)), progress);
                 }
             };
-            if way.may_switch {
+            if way.manner == Manner::Switching {
                 connection.detach_for_switch(&self.background);
             }
             if let Some(held) = progress.held() {
@@ -299,7 +318,7 @@ impl Sender {
                 Ok(response) => {
                     let answered = Answered {
                         response,
-                        connection,
+                        carrier: Carrier::Own(connection),
                     };
                     return (Ok(answered), progress);
                 }

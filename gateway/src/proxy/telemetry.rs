@@ -12,7 +12,7 @@ metric_families::declare! {
     /// Requests sent again because the connection broke before any answer, to this address or, from
     /// it, to another.
     pub counter RETRIES_TOTAL = "ropeline_proxy_retries_total";
-    /// Whether requests are sent to one of several addresses: 1, or 0 while it is left out.
+    /// Whether requests are sent to an address: 1, or 0 while it, one of several, is left out.
     pub gauge UP = "ropeline_proxy_upstream_up";
     /// Times that one of several addresses was left out because requests failed.
     pub counter EJECTIONS_TOTAL = "ropeline_proxy_ejections_total";

@@ -6,20 +6,48 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
-/// The protocol that is spoken with upstreams.
-const ALPN: &[u8] = b"http/1.1";
+/// A protocol that is spoken with upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, for calls of gRPC.
+    Http2,
+}
+
+impl Protocol {
+    /// The name by which it is offered (ALPN).
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+        }
+    }
+
+    /// Whether the server has chosen HTTP/2.
+    pub(super) fn is_http2<T>(stream: &TlsStream<T>) -> bool {
+        stream.get_ref().1.alpn_protocol() == Some(Self::Http2.name())
+    }
+}
 
 /// The authorities that the system believes and those of an operator, read when the first encrypted
 /// connection is made.
 #[derive(Clone, Default)]
 pub(super) struct Trust(Arc<Shared>);
 
+/// What makes encrypted connections, by what is spoken on them.
+struct Connectors {
+    http1: TlsConnector,
+    http2: TlsConnector,
+}
+
 #[derive(Default)]
 struct Shared {
     /// Certificates of more authorities, as PEM.
     more: Vec<u8>,
-    connector: OnceLock<Option<TlsConnector>>,
+    connectors: OnceLock<Option<Connectors>>,
 }
 
 impl Trust {
@@ -27,14 +55,17 @@ impl Trust {
     pub(super) fn with(pem: &[u8]) -> Self {
         Self(Arc::new(Shared {
             more: pem.to_vec(),
-            connector: OnceLock::new(),
+            connectors: OnceLock::new(),
         }))
     }
 
     /// What makes encrypted connections; `None` if TLS cannot be set up at all.
-    pub(super) fn connector(&self) -> Option<&TlsConnector> {
-        let made = self.0.connector.get_or_init(|| connector(&self.0.more));
-        made.as_ref()
+    pub(super) fn connector(&self, protocol: Protocol) -> Option<&TlsConnector> {
+        let made = self.0.connectors.get_or_init(|| connectors(&self.0.more));
+        made.as_ref().map(|made| match protocol {
+            Protocol::Http1 => &made.http1,
+            Protocol::Http2 => &made.http2,
+        })
     }
 }
 
@@ -51,18 +82,25 @@ pub(crate) fn roots(more: &[u8]) -> RootCertStore {
     roots
 }
 
-fn connector(more: &[u8]) -> Option<TlsConnector> {
+fn connectors(more: &[u8]) -> Option<Connectors> {
     let roots = roots(more);
     let crypto = Arc::new(rustls::crypto::ring::default_provider());
     let versions =
         ClientConfig::builder_with_provider(crypto).with_safe_default_protocol_versions();
-    let mut config = match versions {
+    let config = match versions {
         Ok(builder) => builder.with_root_certificates(roots).with_no_client_auth(),
         Err(error) => {
             tracing::error!(%error, "no encrypted upstream can be reached");
             return None;
         }
     };
-    config.alpn_protocols = vec![ALPN.to_vec()];
-    Some(TlsConnector::from(Arc::new(config)))
+    let of = |protocol: Protocol| {
+        let mut config = config.clone();
+        config.alpn_protocols = vec![protocol.name().to_vec()];
+        TlsConnector::from(Arc::new(config))
+    };
+    Some(Connectors {
+        http1: of(Protocol::Http1),
+        http2: of(Protocol::Http2),
+    })
 }

@@ -62,6 +62,10 @@ impl Figures for Surroundings {
     fn has(&self, _: &str) -> bool {
         true
     }
+
+    fn has_upstream(&self, _: &str) -> bool {
+        true
+    }
 }
 
 impl Sessions for Surroundings {

@@ -135,6 +135,7 @@ async fn pages_of_named_sites_read_where_to_wait_and_everyone_reads_the_room() {
         (allowed(&room).as_str(), room.status),
         ("*", StatusCode::OK)
     );
-    let place = app.get("/_line/v1/rooms/eras/place", &[own]).await;
+    let cookie = ("cookie", "ropeline_place_eras=v1.x");
+    let place = app.get("/_line/v1/rooms/eras/place", &[own, cookie]).await;
     assert_eq!(allowed(&place), "", "it is one fan's");
 }

@@ -166,7 +166,7 @@ async fn shop(world: &World, provider: &Server) -> Booking {
 /// How many requests to the room of the show the gate let through for this reason.
 fn counted(metrics: &Metrics, outcome: &str) -> Option<u64> {
     let name = format!(r#"ropeline_gate_requests_total{{room="eras",outcome="{outcome}"}} "#);
-    let text = metrics.render(|_| true);
+    let text = metrics.render(|_, _| true);
     let count = text
         .lines()
         .find_map(|line| line.strip_prefix(name.as_str()))?;

@@ -31,7 +31,7 @@ fn sample_of_everything() -> String {
                 Kind::Histogram(_) => histogram!(family.name).record(1.0),
             }
         }
-        metrics.render(|_| true)
+        metrics.render(|_, _| true)
     })
 }
 
@@ -79,7 +79,7 @@ fn requests_are_counted_by_route_and_never_by_what_a_client_makes_up() {
             }
         });
     });
-    let text = metrics.render(|_| true);
+    let text = metrics.render(|_, _| true);
     let counted = |labels: &str, count: u32| {
         let line = format!("ropeline_http_requests_total{{part=\"line\",{labels}}} {count}");
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
@@ -121,6 +121,23 @@ fn histograms_have_buckets_and_every_family_a_help_text_and_one_name() {
 }
 
 #[test]
+fn what_belongs_to_an_upstream_that_is_gone_is_not_shown() {
+    let (recorder, metrics) = Metrics::detached(&[]).unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        for upstream in ["10.0.0.5:3000", "https://10.0.0.5:3000"] {
+            gauge!("ropeline_proxy_upstream_up", "upstream" => upstream).set(0.0);
+        }
+    });
+    let left = metrics.render(|name, value| name != "upstream" || value.starts_with("https"));
+    let shown: Vec<_> = left
+        .lines()
+        .filter(|line| line.starts_with("ropeline_proxy_upstream_up"))
+        .collect();
+    let expected = r#"ropeline_proxy_upstream_up{upstream="https://10.0.0.5:3000"} 0"#;
+    assert_eq!(shown, [expected]);
+}
+
+#[test]
 fn what_belongs_to_a_room_that_is_gone_is_not_shown() {
     let (recorder, metrics) = Metrics::detached(&[]).unwrap();
     metrics::with_local_recorder(&recorder, || {
@@ -132,9 +149,9 @@ fn what_belongs_to_a_room_that_is_gone_is_not_shown() {
         }
     });
     let lines = |text: &str, words: &str| text.lines().filter(|line| line.contains(words)).count();
-    let both = metrics.render(|_| true);
+    let both = metrics.render(|_, _| true);
     assert!(lines(&both, r#"room="eras""#) > 10, "{both}");
-    let left = metrics.render(|room| room == "encore");
+    let left = metrics.render(|name, value| name != "room" || value == "encore");
     assert_eq!(lines(&left, r#"room="eras""#), 0, "{left}");
     let of_one = lines(&both, r#"room="encore""#);
     assert_eq!(lines(&left, r#"room="encore""#), of_one);

@@ -209,7 +209,7 @@ async fn scanners_stand_in_no_line_of_the_shop_and_a_remote_service_keeps_its_pa
         other.assert_problem(403, "pass-required");
         let count = if passes { 2 } else { 0 };
         let counted = format!(r#"ropeline_gate_requests_total{{outcome="checkin"}} {count}"#);
-        let text = metrics.render(|_| true);
+        let text = metrics.render(|_, _| true);
         assert!(text.lines().any(|line| line == counted), "{text}");
     }
 }

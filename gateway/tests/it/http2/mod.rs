@@ -1,5 +1,6 @@
 //! HTTP/2 on the listeners, with curl, hyper's client, and frames made by hand.
 
+mod cases;
 mod floods;
 mod frames;
 mod preface;

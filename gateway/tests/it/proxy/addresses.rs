@@ -331,3 +331,37 @@ async fn a_fan_stays_with_a_server_until_it_dies() {
         assert_eq!(ask(&name).await, (None, other.clone()));
     }
 }
+
+#[tokio::test]
+async fn a_server_that_was_taken_off_is_forgotten() {
+    let replicas = replicas().await;
+    let gateway = before(&replicas, Bounds::default()).await;
+    let labels: Vec<_> = replicas.iter().map(|one| one.addr.to_string()).collect();
+    let wanted = Arc::new(std::sync::Mutex::new(vec![(
+        gateway.upstreams.clone(),
+        None,
+    )]));
+    let stop = tokio_util::sync::CancellationToken::new();
+    let (proxy, named) = (gateway.proxy.clone(), wanted.clone());
+    let mut checking = JoinSet::new();
+    let until = stop.clone();
+    let all = move || named.lock().unwrap().clone();
+    checking.spawn(async move { proxy.check(all, until).await });
+    assert_eq!(get(&gateway.url("/")).await.0, StatusCode::OK);
+    let has = |label: &String| gateway.proxy.has_upstream(label);
+    within("all are known", async {
+        while !labels.iter().all(has) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    *wanted.lock().unwrap() = vec![(gateway.upstreams.all()[0].clone().into(), None)];
+    within("two are forgotten", async {
+        while labels.iter().filter(|label| has(label)).count() > 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(has(&labels[0]));
+    stop.cancel();
+}

@@ -192,3 +192,47 @@ async fn a_request_that_may_change_something_is_sent_once() {
         assert_eq!(requests.load(Ordering::SeqCst), 1, "{method} {body}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_closes_its_half_has_left() {
+    let (gone, mut left) = tokio::sync::mpsc::channel(1);
+    let (address, _tasks) = scripted(move |_, mut stream| {
+        let gone = gone.clone();
+        async move {
+            read_head(&mut stream).await;
+            let _closed = stream.read_u8().await;
+            gone.send(()).await.unwrap();
+        }
+    })
+    .await;
+    let gateway = Gateway::before(address).await;
+    let mut stream = tokio::net::TcpStream::connect(gateway.server.addr)
+        .await
+        .unwrap();
+    let asked = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(asked).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    let _reset = within("the end", stream.read_to_end(&mut answer)).await;
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    within("the cancel", left.recv()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upstream_that_closes_its_half_has_answered_whole() {
+    let (address, _tasks) = scripted(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        let answer = b"HTTP/1.1 200 OK\r\n\r\nall of it";
+        stream.write_all(answer).await.unwrap();
+        stream.shutdown().await.unwrap();
+        // It goes on reading.
+        let _closed = stream.read_u8().await;
+    })
+    .await;
+    let gateway = Gateway::before(address).await;
+    for _ in 0..2 {
+        let (status, body) = get(&gateway.url("/")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(body, "all of it");
+    }
+}

@@ -98,3 +98,36 @@ async fn the_target_host_is_the_upstreams_whatever_the_client_names() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(recorder.lines(), ["GET /meta"]);
 }
+
+#[tokio::test]
+async fn lines_that_end_with_a_line_feed_alone_are_one_request_or_none() {
+    let recorder = Recorder::start().await;
+    let gateway = Gateway::before(recorder.server.addr).await;
+    let answer = raw(
+        gateway.server.addr,
+        b"POST /a HTTP/1.1\nHost: x\nConnection: close\nContent-Length: 5\n\nhello",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.ends_with("5 bytes"), "{answer}");
+    assert_eq!(recorder.lines(), ["POST /a"]);
+    // In the framing of chunks some servers take one and others do not.
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n";
+    for chunks in [
+        format!("5\nhello\r\n0\r\n\r\n{smuggled}"),
+        format!("5;a=\n\r\nhello\r\n0\r\n\r\n{smuggled}"),
+        format!("5\r\nhello\n0\r\n\r\n{smuggled}"),
+        format!("5\r\nhello\r\n0\n\n{smuggled}"),
+    ] {
+        let head = "POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let answer = raw(gateway.server.addr, format!("{head}{chunks}").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{chunks:?}: {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1").count(),
+            1,
+            "{chunks:?}: {answer}"
+        );
+    }
+    let seen = recorder.lines();
+    assert!(!seen.contains(&"GET /smuggled".to_owned()), "{seen:?}");
+}

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::MIB;
+use super::{MIB, read_head, scripted};
 use crate::serving::{Gateway, Server, channel_body, client, within};
 
 #[tokio::test]
@@ -197,4 +198,68 @@ async fn a_grpc_web_call_passes_as_it_is() {
     assert_eq!(answer.headers()["x-was"], "1");
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, [message, trailers].concat());
+}
+
+#[tokio::test]
+async fn a_grpc_web_stream_is_not_gathered() {
+    let (feed, body) = channel_body();
+    let body = Arc::new(Mutex::new(Some(body)));
+    let router = Router::new().route(
+        "/shop.Cart/Watch",
+        post(move || {
+            let body = body.lock().unwrap().take().unwrap();
+            async { ([("content-type", "application/grpc-web+proto")], body) }
+        }),
+    );
+    let upstream = Server::start(router).await;
+    let gateway = Gateway::before(upstream.addr).await;
+    let request = Request::post(gateway.url("/shop.Cart/Watch"))
+        .header("content-type", "application/grpc-web+proto")
+        .body(Body::from("\0\0\0\0\0"))
+        .unwrap();
+    let mut answer = within("the head", client().request(request)).await.unwrap();
+    for part in [
+        &b"\x00\x00\x00\x00\x01a"[..],
+        b"\x00\x00\x00\x00\x01b",
+        b"\x80\x00\x00\x00\x0fgrpc-status:0\r\n",
+    ] {
+        feed.send(Bytes::from_static(part)).await.unwrap();
+        let frame = within("a message", answer.frame()).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), part);
+    }
+    drop(feed);
+    assert!(within("the end", answer.frame()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_may_send_all_of_its_body_before_it_reads_the_answer() {
+    const BYTES: usize = 32 * MIB;
+    let (address, _tasks) = scripted(|_, mut stream| async move {
+        read_head(&mut stream).await;
+        let (mut from, mut to) = stream.split();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {BYTES}\r\n\r\n");
+        let answering = async {
+            to.write_all(head.as_bytes()).await.unwrap();
+            to.write_all(&vec![b'a'; BYTES]).await.unwrap();
+        };
+        let mut taken = vec![0; BYTES];
+        let ((), read) = tokio::join!(answering, from.read_exact(&mut taken));
+        read.unwrap();
+    })
+    .await;
+    let gateway = Gateway::before(address).await;
+    let mut stream = tokio::net::TcpStream::connect(gateway.server.addr)
+        .await
+        .unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
+    let sending = async {
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'q'; BYTES]).await.unwrap();
+    };
+    within("all is sent", sending).await;
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+    let mut answer = vec![0; BYTES];
+    within("the answer", stream.read_exact(&mut answer))
+        .await
+        .unwrap();
 }

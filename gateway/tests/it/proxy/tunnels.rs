@@ -133,3 +133,23 @@ async fn a_tunnel_ends_when_its_upstream_has_closed_though_the_client_goes_on() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_request_with_a_body_switches_nothing() {
+    let recorder = Recorder::start().await;
+    let gateway = Gateway::before(recorder.server.addr).await;
+    for framing in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        // Where the body ends and the other protocol begins would be in doubt.
+        let asked = format!(
+            "POST /a HTTP/1.1\r\nHost: x\r\nUpgrade: chat/7\r\nConnection: upgrade, close\r\n{framing}"
+        );
+        let answer = raw(gateway.server.addr, asked.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.ends_with("5 bytes"), "{answer}");
+        let seen = recorder.last_headers();
+        assert!(!seen.contains_key("upgrade"), "{seen:?}");
+    }
+}
