@@ -292,6 +292,7 @@ impl App {
             redirects: config.tls.as_ref().is_some_and(|tls| tls.redirects),
             page_policy: page_policy(&booking),
             request_ids: ids.clone(),
+            access_log: surroundings.access_log.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),
         })
         .await

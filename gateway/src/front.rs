@@ -18,6 +18,7 @@ use web::measure::{Measure, Route};
 use web::reader::Reader;
 use web::{Part, RequestId, RequestIds};
 
+use crate::access_log::AccessLog;
 use crate::edge::answering::{Answering, Peer};
 use crate::edge::client_ip::{ClientIp, TrustedProxies};
 use crate::edge::head;
@@ -52,6 +53,8 @@ pub struct FrontParts {
     pub questions: Questions,
     /// Generates request ids.
     pub request_ids: RequestIds,
+    /// Tells requests.
+    pub access_log: AccessLog,
     /// Fans connect over HTTPS.
     pub is_secure: bool,
     /// People who come without TLS are sent to where it is spoken.
@@ -100,6 +103,8 @@ impl Answering for Front {
             .parts
             .trusted_proxies
             .client_ip(peer.address.ip(), &head.headers);
+        let told_as = (client.address(), peer.is_encrypted);
+        let logging = shared.parts.access_log.begin(told_as, &mut head, &id);
         let presented = shared.read(&head.headers, client, peer);
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
@@ -117,7 +122,7 @@ impl Answering for Front {
             problem_page::show(&mut response, &asked, &id, &shared.parts.line.page_policy);
         }
         web::request_id::finish(&mut response, id);
-        response
+        logging.answered(response)
     }
 }
 

@@ -57,7 +57,7 @@ async fn ran(program: &str, arguments: &[&str]) -> Output {
 }
 
 /// What curl prints of `url`, which it believes by this authority alone.
-async fn curl(authority: &Path, url: &str, more: &[&str]) -> String {
+pub(crate) async fn curl(authority: &Path, url: &str, more: &[&str]) -> String {
     let authority = authority.to_str().unwrap();
     let always = ["-sS", "--max-time", "20", "--cacert", authority, url];
     let ran = ran("curl", &[&always[..], more].concat()).await;
