@@ -41,11 +41,11 @@ pub(super) struct Lines {
 impl Lines {
     /// Starts a thread that writes lines to `output`, of which `waiting_max` may wait.
     pub(super) fn start(output: Output, waiting_max: usize) -> io::Result<Self> {
-        let (sender, waiting) = sync_channel(waiting_max);
+        let (sender, queue) = sync_channel(waiting_max);
         let (end, ended) = oneshot::channel();
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut writing = Writing {
-            waiting,
+            queue,
             output,
             failed: counter!(ACCESS_LOG_DROPPED_TOTAL, "reason" => "failed"),
             is_ending: is_ending.clone(),
@@ -90,7 +90,7 @@ impl Lines {
 
 /// What the thread works with.
 struct Writing {
-    waiting: Receiver<Vec<u8>>,
+    queue: Receiver<Vec<u8>>,
     output: Output,
     failed: Counter,
     is_ending: Arc<AtomicBool>,
@@ -126,7 +126,7 @@ impl Writing {
     /// Moves lines into `batch` while they fit, and returns whether none is left.
     fn fill(&self, batch: &mut Vec<u8>) -> bool {
         while batch.len() < BATCH_BYTES {
-            match self.waiting.try_recv() {
+            match self.queue.try_recv() {
                 Ok(line) => batch.extend_from_slice(&line),
                 Err(_) => return true,
             }
@@ -158,15 +158,15 @@ mod tests {
     async fn lines_come_out_in_order_and_all_of_them_at_the_end() {
         let (mut reader, output) = pipe();
         let lines = Lines::start(output, WAITING_MAX).unwrap();
-        let expected: String = (0..2000).map(|n| format!("{n}\n")).collect();
-        for line in expected.split_inclusive('\n') {
+        let expected: Vec<String> = (0..2000).map(|n| format!("{n}\n")).collect();
+        for line in &expected {
             lines.put(line.as_bytes().to_vec());
         }
         lines.end().await;
         drop(lines);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
-        assert_eq!(text, expected);
+        assert_eq!(text, expected.concat());
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Output {
 
 /// How many lines end in `lines`.
 pub(super) fn count(lines: &[u8]) -> usize {
-    lines.iter().filter(|byte| **byte == b'\n').count()
+    // What follows the last line feed is no line.
+    lines.split(|byte| *byte == b'\n').count() - 1
 }
 
 /// Writes what is `left`, and takes from it what was written.
