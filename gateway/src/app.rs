@@ -212,6 +212,14 @@ fn cookies_at(public_url: &str) -> CookieForm {
     }
 }
 
+/// What the operators' listener shows of rooms.
+fn figures(rooms: &RoomSet, proxy: &Arc<Proxy>) -> Arc<RoomFigures> {
+    Arc::new(RoomFigures {
+        rooms: rooms.clone(),
+        proxy: proxy.clone(),
+    })
+}
+
 /// What tells whether this gateway can serve.
 fn readiness(
     line: LineOwner,
@@ -295,16 +303,14 @@ impl App {
             beside_tls,
             page_policy: page_policy(&booking),
             request_ids: ids.clone(),
+            access_log: surroundings.access_log.clone(),
             turns: Arc::new(BookingTurns(booking.clone())),
         })
         .await
         .context("could not read the rooms")?;
         let rooms = public.rooms;
         booking_rooms.work_in(&rooms);
-        let figures = Arc::new(RoomFigures {
-            rooms: rooms.clone(),
-            proxy: proxy.clone(),
-        });
+        let figures = figures(&rooms, &proxy);
         let ops = OpsState {
             rooms: room_records,
             admissions,

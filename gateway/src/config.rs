@@ -3,6 +3,7 @@
 //! Every setting is read as text and parsed here, not by the command-line parser, so that all
 //! problems are listed together, whatever the source of a setting.
 
+mod access;
 mod acme;
 mod check;
 mod checked;
@@ -222,6 +223,7 @@ mod tests {
             data_dir = "/dev/null"
             log = "["
             log_format = "xml"
+            access_log = "/does/not/exist/access.log"
             threads = "0"
             connections_max = "0"
             connections_per_address_max = "many"
@@ -236,7 +238,7 @@ mod tests {
             panic!("accepted")
         };
         let text = problems.to_string();
-        assert!(text.contains("has 19 problems;"), "{text}");
+        assert!(text.contains("has 20 problems;"), "{text}");
         for name in [
             "the settings file",
             "ROPELINE_LISTEN",
@@ -249,6 +251,7 @@ mod tests {
             "ROPELINE_DATA_DIR",
             "ROPELINE_LOG:",
             "ROPELINE_LOG_FORMAT",
+            "ROPELINE_ACCESS_LOG",
             "ROPELINE_THREADS",
             "ROPELINE_CONNECTIONS_MAX",
             "ROPELINE_CONNECTIONS_PER_ADDRESS_MAX",

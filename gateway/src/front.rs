@@ -21,6 +21,7 @@ use web::measure::{Measure, Route};
 use web::reader::Reader;
 use web::{Part, RequestId, RequestIds};
 
+use crate::access_log::AccessLog;
 use crate::acme::challenges::Challenges;
 use crate::cors;
 use crate::edge::answering::{Answering, Peer};
@@ -59,6 +60,8 @@ pub struct FrontParts {
     pub questions: Questions,
     /// Generates request ids.
     pub request_ids: RequestIds,
+    /// Tells requests.
+    pub access_log: AccessLog,
     /// Fans connect over HTTPS.
     pub is_secure: bool,
     /// What is answered because TLS is spoken beside the plain listener.
@@ -123,6 +126,8 @@ impl Answering for Front {
             .parts
             .trusted_proxies
             .client_ip(peer.address.ip(), &head.headers);
+        let told_as = (client.address(), peer.is_encrypted);
+        let logging = shared.parts.access_log.begin(told_as, &mut head, &id);
         let presented = shared.read(&head.headers, client, peer);
         // A person gets a problem as a page, which needs parts of the request's head.
         let asked = (presented.reader == Reader::Person).then(|| problem_page::Asked::of(&head));
@@ -143,7 +148,7 @@ impl Answering for Front {
             grpc::show(&mut response);
         }
         web::request_id::finish(&mut response, id);
-        response
+        logging.answered(response)
     }
 }
 

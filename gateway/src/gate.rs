@@ -34,6 +34,7 @@ use line::rooms::RoomSet;
 use tokio::time::Instant;
 use web::{ApiError, HolderOnly, NotHolder, RequestId};
 
+use crate::access_log::Notes;
 use crate::cors;
 use crate::edge::client_ip::ClientIp;
 use crate::edge::presented::Presented;
@@ -128,6 +129,7 @@ impl Shared {
         } = arrival;
         let client = presented.client;
         let host = head.headers.get(HOST).cloned();
+        let notes = Notes::of(&head.extensions);
         let Decision {
             way,
             asked,
@@ -135,6 +137,8 @@ impl Shared {
             verdict,
             now,
         } = self.decider.decide(&head, &presented).await?;
+        let room = way.room.as_ref().map(|room| &room.id);
+        notes.decided(room, verdict.word());
         let (let_through, holders_request) = match verdict {
             Verdict::LetThrough(let_through) => (let_through, None),
             Verdict::ToHolder { by_link } => {
@@ -219,11 +223,13 @@ impl Shared {
         (visitor, client): (Visitor, ClientIp),
         pass: Option<Arc<PassClaims>>,
     ) -> Result<(Response, Option<Option<RoomId>>), ApiError> {
+        let (notes, began) = (Notes::of(&head.extensions), Instant::now());
         let Some(to) = &way.remote else {
-            let (method, began) = (head.method.clone(), Instant::now());
+            let method = head.method.clone();
             let asked = self.embedded.forward(head, body, client, forwarded);
             let (response, command) = asked.await;
             let (status, took) = (response.status(), began.elapsed());
+            notes.upstream_took(took);
             self.proxy.note_embedded(&method, status, took, visitor);
             return Ok((response, command));
         };
@@ -241,6 +247,7 @@ impl Shared {
         let proxy = &self.proxy;
         let sent = proxy.forward(&to.upstreams, request, forwarded, terms, end);
         let mut outcome = sent.await?;
+        notes.upstream_took(began.elapsed());
         if let Some(address) = outcome.stays_at {
             let cookie = self.cookies.address(&to.room.id, &address);
             give_cookie(outcome.response.headers_mut(), cookie);

@@ -10,6 +10,7 @@
 //!
 //! [`line`] keeps the line and decides who is called; [`app`] assembles the process.
 
+pub mod access_log;
 pub mod acme;
 pub mod app;
 pub mod config;

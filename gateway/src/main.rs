@@ -4,8 +4,10 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use clap::Parser;
 use contract::SystemClock;
+use gateway::access_log::AccessLog;
 use gateway::app::{self, Surroundings};
 use gateway::config::{Asked, Command, Config, LogFormat};
 use gateway::health;
@@ -100,17 +102,24 @@ async fn run(config: Config) -> anyhow::Result<()> {
         delay: config.shutdown_delay,
         stop: stop.clone(),
     };
+    let metrics = app::metrics()?;
+    let (place, form) = &config.access_log;
+    let access_log = AccessLog::open(place.as_ref(), *form, Arc::new(SystemClock))
+        .context("the access log cannot be opened")?;
     let surroundings = Surroundings {
         draining: stopping.draining.clone(),
         clock: Arc::new(SystemClock),
         randomness: Randomness::new(ChaCha20Rng::try_from_rng(&mut SysRng)?),
-        metrics: app::metrics()?,
+        access_log: access_log.clone(),
+        metrics,
         stop,
     };
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = app::run(config, surroundings) => outcome,
         Err(error) = lifecycle::on_signals(stopping) => Err(error.into()),
-    }
+    };
+    access_log.end().await;
+    outcome
 }
 
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {

@@ -11,6 +11,7 @@ use line::target::Target;
 use line::{Parts, WorkError};
 use web::RequestIds;
 
+use crate::access_log::AccessLog;
 use crate::edge::client_ip::TrustedProxies;
 use crate::edge::rate_limit::{RateLimitConfig, RateLimits};
 use crate::edge::refused_head::Page;
@@ -53,6 +54,8 @@ pub struct PublicParts {
     pub page_policy: Arc<str>,
     /// Generates request ids.
     pub request_ids: RequestIds,
+    /// Tells requests.
+    pub access_log: AccessLog,
     /// Tells fans when they are called.
     pub turns: Arc<dyn TurnTeller>,
 }
@@ -118,6 +121,7 @@ impl PublicSide {
             trusted_proxies: made_of.trusted_proxies,
             questions: made_of.questions,
             request_ids: made_of.request_ids,
+            access_log: made_of.access_log,
             is_secure: made_of.cookies.is_secure,
             beside_tls: made_of.beside_tls,
             public_origin: web::origin::origin_of(&made_of.public_url).unwrap_or_default(),

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use line::core_thread;
 use line::store::redis::Roots;
 
+use super::access::access_log;
 use super::checked::{ChannelSettings, Config, LogFormat, Problems, TicketSettings};
 use super::fraud::fraud_texts;
 use super::invoice::invoice_texts;
@@ -60,6 +61,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
     let targets = settings.webhook_private_targets.as_deref();
     let webhook_private_targets = private_targets(targets, &mut note);
     let tickets = ticket_settings(&settings);
+    let access_log = access_log(&settings, &mut note);
     let channels = ChannelSettings {
         sms_url: settings.sms_url,
         sms_token: settings.sms_token,
@@ -121,6 +123,7 @@ pub(super) fn check(settings: Settings, mut problems: Vec<String>) -> Result<Con
         channels,
         log,
         log_format,
+        access_log,
         adopt_keys: false,
         take_over: false,
         origin: None,

@@ -14,6 +14,7 @@ use super::invoice::InvoiceTexts;
 use super::listeners::{ProxyProtocol, TlsSettings};
 use super::origin::Origin;
 use super::rates::ShopRates;
+use crate::access_log::{Form, Place};
 use crate::edge::certificate::PairFiles;
 use crate::http::auth::Questions;
 
@@ -157,6 +158,8 @@ pub struct Config {
     pub log: String,
     /// Log form.
     pub log_format: LogFormat,
+    /// Where the access log is written to, if anywhere, and its form.
+    pub access_log: (Option<Place>, Form),
     /// Whether to start on a database that knows other signing keys only.
     pub adopt_keys: bool,
     /// Listen beside a gateway that is to be stopped next.

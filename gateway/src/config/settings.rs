@@ -239,6 +239,10 @@ settings! {
     log = "ROPELINE_LOG", Plain, "info", value_name = "FILTER";
     /// How log lines look: text or json [default: text]
     log_format = "ROPELINE_LOG_FORMAT", Plain, "text", value_name = "FORMAT";
+    /// Where a line is written for each request of the public listener: off, a file, or - for stdout [default: off]
+    access_log = "ROPELINE_ACCESS_LOG", Plain, "off", value_name = "FILE";
+    /// How these lines look: combined, the form of Apache and nginx, or json with more in it [default: combined]
+    access_log_format = "ROPELINE_ACCESS_LOG_FORMAT", Plain, "combined", value_name = "FORMAT";
 }
 
 /// A text that says something.

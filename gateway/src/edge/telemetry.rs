@@ -25,4 +25,6 @@ metric_families::declare! {
     pub counter ACME_ORDERS_TOTAL = "ropeline_edge_acme_orders_total";
     /// Connections refused for what they began with instead of a PROXY header, by listener.
     pub counter PROXY_HEADERS_REFUSED_TOTAL = "ropeline_edge_proxy_headers_refused_total";
+    /// Lines of the access log that were not written, by reason.
+    pub counter ACCESS_LOG_DROPPED_TOTAL = "ropeline_edge_access_log_dropped_total";
 }

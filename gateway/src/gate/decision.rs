@@ -74,6 +74,17 @@ pub(super) enum Verdict {
     Refused(Arc<Room>),
 }
 
+impl Verdict {
+    /// The verdict as the access log has it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::LetThrough(_) => "let-through",
+            Self::ToHolder { .. } => "to-holder",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 /// The passes that came with a request.
 #[derive(Default)]
 pub(super) struct Passes {

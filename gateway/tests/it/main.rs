@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without has failed the test"
 )]
 
+mod access_log;
 mod acme;
 mod address_limits;
 mod addresses;

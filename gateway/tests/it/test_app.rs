@@ -15,6 +15,7 @@ use contract::pass::{PassKey, PassKeys};
 use contract::room::{Override, RoomSettings};
 use contract::{Clock, RoomId, SystemClock, Timestamp};
 use data_encoding::BASE64URL_NOPAD;
+use gateway::access_log::AccessLog;
 use gateway::edge::client_ip::TrustedProxies;
 use gateway::edge::rate_limit::{Rate, RateLimitConfig, RateLimits};
 use gateway::edge::serve::ServeConfig;
@@ -331,6 +332,7 @@ impl World {
             beside_tls: BesideTls::default(),
             page_policy: "default-src 'self'".into(),
             request_ids: RequestIds::new(process),
+            access_log: AccessLog::default(),
             turns: Arc::new(NobodyTells),
         });
         let side = side.await.unwrap();
