@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::output::Output;
 use crate::edge::telemetry::ACCESS_LOG_DROPPED_TOTAL;
 
-/// Lines that may wait. At the longest they take 30 MB, commonly two.
+/// Lines that may wait. At the longest they take 70 MB, commonly four.
 pub(super) const WAITING_MAX: usize = 8192;
 /// How often the queue is emptied.
 const EMPTIED_EVERY: Duration = Duration::from_millis(50);
